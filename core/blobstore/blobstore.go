@@ -1,0 +1,110 @@
+// Package blobstore is the contract of places that keep bytes. It knows nothing of repositories: who names which bytes
+// is in the database. Implementations are in file and memory; blobtest is the suite that each of them passes.
+package blobstore
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// Errors of every store. They are found with errors.Is.
+var (
+	// ErrNotFound: there are no bytes with that key, or no such upload.
+	ErrNotFound = errors.New("blob not found")
+	// ErrUnavailable: the store can't be used now, for example because its marker is missing or another store's.
+	ErrUnavailable = errors.New("blob store unavailable")
+	// ErrFull: the store has no room for the bytes.
+	ErrFull = errors.New("blob store full")
+	// ErrReadOnly: the store's medium refuses writes.
+	ErrReadOnly = errors.New("blob store read-only")
+	// ErrOffset: an Append does not start where the upload ends.
+	ErrOffset = errors.New("offset is not the end of the upload")
+	// ErrBusy: another request is writing to the same upload.
+	ErrBusy = errors.New("upload is being written")
+)
+
+// Info describes stored bytes.
+type Info struct {
+	// Key is where the bytes are. A store never gives the same key twice, not even for the same bytes.
+	Key string
+	// Size is in bytes.
+	Size int64
+	// Digests holds the digests computed while the bytes came in: sha256 always, others as asked for.
+	// Stat and Walk fill in only what the store knows without reading the bytes.
+	Digests map[digest.Algorithm]digest.Digest
+	// ModTime is when the bytes became durable.
+	ModTime time.Time
+}
+
+// Reader reads stored bytes. A file store returns the *os.File itself, so that net/http can use sendfile: don't wrap it.
+type Reader interface {
+	io.ReadSeekCloser
+	io.ReaderAt
+}
+
+// Store keeps bytes under keys. All methods may be called at the same time from many goroutines, and give up, with
+// the context's error, when it ends. What a failed or interrupted Put wrote is removed, or left where a sweep finds it.
+type Store interface {
+	// Put reads r to its end and stores the bytes. They are durable (they survive a power cut) if and only if the
+	// error is nil. An error of r is returned wrapped; nothing is stored then. algs are digests wanted beside sha256.
+	Put(ctx context.Context, r io.Reader, algs ...digest.Algorithm) (Info, error)
+	// Open returns a reader, which the caller closes, and the size in bytes; ErrNotFound when there is nothing. The
+	// reader stays readable when the key is deleted meanwhile.
+	Open(ctx context.Context, key string) (Reader, int64, error)
+	// Stat tells size and modification time; ErrNotFound when there is nothing.
+	Stat(ctx context.Context, key string) (Info, error)
+	// Delete removes the bytes. Deleting what is not there is no error.
+	Delete(ctx context.Context, key string) error
+	// Walk calls fn for all stored bytes in ascending byte order of keys greater than after, each once. Bytes stored
+	// or deleted during the walk may or may not be seen. It stops at fn's first error and returns it.
+	Walk(ctx context.Context, after string, fn func(Info) error) error
+}
+
+// Upload is the state of a resumable write.
+type Upload struct {
+	// ID is unguessable, safe in a URL path, at most 64 bytes of [0-9a-zA-Z_-].
+	ID string
+	// Owner is what Begin was given: the caller's binding of the upload, not interpreted here.
+	Owner string
+	// Size is how many bytes the upload holds.
+	Size int64
+	// ModTime is when it last grew.
+	ModTime time.Time
+}
+
+// Uploader is a Store with resumable writes. Uploads survive a restart of the server; after a crash an upload holds
+// at least what was acknowledged before, or, after a power cut, a shorter prefix. The hash state is kept
+// with the upload, so that continuing one doesn't read it again.
+type Uploader interface {
+	Store
+	// Begin starts an upload. algs are digests wanted beside sha256.
+	Begin(ctx context.Context, owner string, algs ...digest.Algorithm) (Upload, error)
+	// Upload tells the state of one. ErrNotFound when there is none, or when it is another owner's.
+	Upload(ctx context.Context, owner, id string) (Upload, error)
+	// Append reads r to its end onto the upload, at offset at, which must be its size (ErrOffset, and r is not
+	// read); a negative at means "at the end". When r fails, what came before the error is kept, and the state
+	// returned beside the error tells the new size. One writer at a time: a second one waits for the first until its
+	// context ends or a few seconds have passed, then ErrBusy.
+	Append(ctx context.Context, owner, id string, at int64, r io.Reader) (Upload, error)
+	// Finish makes the upload's bytes durable under a new key and ends the upload. With want set, bytes of another digest
+	// are refused with a *DigestError and the upload stays as it is; want's algorithm is among Info.Digests, and is
+	// computed by reading the bytes once more if Begin was not told of it.
+	Finish(ctx context.Context, owner, id string, want digest.Digest) (Info, error)
+	// Cancel ends an upload and drops its bytes. ErrNotFound when there is none.
+	Cancel(ctx context.Context, owner, id string) error
+	// Expire cancels all uploads that did not grow since before; it returns how many.
+	Expire(ctx context.Context, before time.Time) (int, error)
+}
+
+// DigestError tells that bytes are not those which their digest names.
+type DigestError struct {
+	Want, Got digest.Digest
+}
+
+func (e *DigestError) Error() string {
+	return "digest is " + e.Got.String() + ", not " + e.Want.String()
+}

@@ -1,0 +1,296 @@
+// Package format is the contract between the core and the formats: a format is one package that returns one value.
+//
+// The core asks a format what a request means (Resolve, pure) and what received bytes are (Ingest); everything else,
+// from authentication to hosted, proxy and group repositories, is the core's. What a format needs beyond that are
+// optional interfaces with one or two methods each, found once when the format is registered.
+package format
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/repomgr/repomgr/core/content"
+)
+
+// Format is what every format implements. Implementations are stateless and safe for concurrent use.
+type Format interface {
+	// Describe says what the format is, as data.
+	Describe() Descriptor
+	// Resolve says what a request means. path is the part of the URL path that is inside the repository, with its leading
+	// slash, unescaped. It is pure: no I/O, no panic, whatever the input. It returns a NotFound error for paths that the
+	// format doesn't have and Invalid ones for malformed names.
+	Resolve(r *http.Request, path string) (Route, error)
+	// Ingest looks at received bytes and says what to record. The first record is what the route asked for. It fails with
+	// an *errs.Error for bytes that are not what they should be.
+	Ingest(ctx context.Context, in Incoming) ([]Record, error)
+}
+
+// Descriptor is what the UI, the REST API and search need to know of a format.
+type Descriptor struct {
+	// Name is the format's name in the data model and in the REST API's answers, for example "maven2".
+	Name string
+	// API is its name in the paths of the REST API where that is another one, for example "maven"; else empty.
+	API string
+	// Settings is the key of the format's own settings in a repository's configuration; empty when it has none.
+	Settings string
+	// Algorithms are the digests that the format's clients ask for beside sha256, computed when bytes come in.
+	Algorithms []digest.Algorithm
+	// NamedBy is the kind of the assets that make a name exist: lists of names are made from them.
+	NamedBy string
+}
+
+// Route is what a request means.
+type Route struct {
+	// Action is the right that the caller needs; content.Public asks for none.
+	Action content.Action
+	// Path is the canonical path of the asset, with a leading slash. Rights are checked on it.
+	Path  string
+	Class content.Class
+	// Kind and Name are those of the asset.
+	Kind, Name string
+	// Expect is the digest of the bytes when the request itself names it.
+	Expect digest.Digest
+	// ContentType is what an upload says its bytes are.
+	ContentType string
+	// MaxSize is the most bytes that an upload to this path may have; zero means no limit.
+	MaxSize int64
+	// List is the question of a Query route.
+	List content.List
+	// Along selects assets that are deleted together with the one at Path.
+	Along *content.List
+	// Handler serves protocol endpoints that are more than a file: upload sessions, login. The core has authenticated
+	// the caller and checked Action on Path before it runs.
+	Handler Handler
+}
+
+// Handler serves one request in the context of a repository and a caller. A returned error is rendered by the core in the
+// format's dialect; the handler must then not have written to w.
+type Handler func(w http.ResponseWriter, r *http.Request, x Exchange) error
+
+// Incoming is bytes that were received and are durable but not yet recorded.
+type Incoming struct {
+	Route  Route
+	Staged content.Staged
+	// Open reads the staged bytes; the caller closes. It may be called more than once.
+	Open func() (io.ReadCloser, error)
+	// Settings are the repository's format settings, as the format's Settings method returned them.
+	Settings any
+}
+
+// Record is one asset to record for received bytes.
+type Record struct {
+	Path, Kind, Name string
+	// Class decides about overwriting: Immutable bytes may be stored again, Mutable ones follow the write policy.
+	Class       content.Class
+	Digest      digest.Digest
+	ContentType string
+	// Attributes is a value that marshals to a JSON object; nil when there are none.
+	Attributes any
+	Component  *content.Component
+	References []content.Reference
+	// Latest marks a record that a repository's latestPolicy lets be stored again under ALLOW_ONCE.
+	Latest bool
+}
+
+// Repository is what a format may know of the repository it works for.
+type Repository struct {
+	Name string
+	// Settings are what the format's Settings method returned.
+	Settings any
+}
+
+// Entry is the way by which a request came to its repository: a repository has several.
+type Entry struct {
+	// Base is the part of the URL path before the in-repository path, without a trailing slash: "" on a connector port.
+	Base string
+	// NamePrefix is what clients write before a name, with a trailing slash, where the repository is the first part of the
+	// name (path-based routing); else "".
+	NamePrefix string
+}
+
+// Exchange is one request's view of one repository, by one caller, who came by one entry. All that it returns or changes
+// goes through the caller's rights.
+type Exchange interface {
+	Repository() Repository
+	Entry() Entry
+	Route() Route
+	Caller() Caller
+	// Asset returns the asset at path; a NotFound error when there is none.
+	Asset(ctx context.Context, path string) (content.Asset, error)
+	// List returns a page.
+	List(ctx context.Context, l content.List) (content.Page, error)
+	// Open reads an asset's bytes; the caller closes.
+	Open(ctx context.Context, a content.Asset) (io.ReadCloser, error)
+	// Receive stores r as the route asks: durable, checked against route.Expect, ingested, recorded. It returns the recorded
+	// assets in Ingest's order.
+	Receive(ctx context.Context, route Route, r io.Reader) ([]content.Asset, error)
+	// Begin starts an upload session; owner binds it, for example to an image's name.
+	Begin(ctx context.Context, owner string, algs ...digest.Algorithm) (Upload, error)
+	// Resume finds a session that Begin started with the same owner in this repository; NotFound when there is none.
+	Resume(ctx context.Context, owner, id string) (Upload, error)
+	// Mount records at route's path the bytes with the digest route.Expect that some asset already names: the one at
+	// path from.Path of the repository that from names, or, with a zero from, any that the caller may read. It returns a
+	// NotFound error when there is none that the caller may read, whether or not the bytes exist.
+	Mount(ctx context.Context, route Route, from Location) (content.Asset, error)
+	// Tokens issues and accepts tokens for the caller.
+	Tokens() Tokens
+}
+
+// Location is a path in a repository.
+type Location struct {
+	// Repository is the repository's name; empty means the exchange's own.
+	Repository string
+	Path       string
+}
+
+// Upload is an open upload session.
+type Upload interface {
+	ID() string
+	// Size is how many bytes were received so far.
+	Size() int64
+	// Append adds r at offset at, which must be Size; a negative one means "at the end". What was received before an error
+	// of r is kept. It returns a RangeNotSatisfiable error when at is elsewhere.
+	Append(ctx context.Context, at int64, r io.Reader) error
+	// Commit ends the session: the bytes are made durable, checked against route.Expect, ingested and recorded. On an error
+	// the session stays.
+	Commit(ctx context.Context, route Route) ([]content.Asset, error)
+	Cancel(ctx context.Context) error
+}
+
+// Caller is who sent a request.
+type Caller struct {
+	// User is the user's name; "anonymous" when nobody signed in.
+	User      string
+	Anonymous bool
+}
+
+// Grant is a piece of a token's power: actions on one name in one repository.
+type Grant struct {
+	Repository string           `json:"r"`
+	Name       string           `json:"n"`
+	Actions    []content.Action `json:"a"`
+}
+
+// Token is a bearer token that the server signed.
+type Token struct {
+	Value string
+	// ExpiresIn is in seconds; IssuedAt is in UTC.
+	ExpiresIn int
+	IssuedAt  int64
+	// Grants are those of the wanted ones that the caller has.
+	Grants []Grant
+}
+
+// Tokens issues tokens.
+type Tokens interface {
+	// Issue signs a token for the caller, with as much of want as the caller's rights allow, possibly nothing.
+	Issue(ctx context.Context, c Caller, want []Grant) (Token, error)
+	// IssueRefresh signs a refresh token for the caller.
+	IssueRefresh(ctx context.Context, c Caller) (string, error)
+	// Refresh accepts a refresh token; an Unauthenticated error when it isn't valid (any more).
+	Refresh(ctx context.Context, token string) (Caller, error)
+	// Password checks a name and password; an Unauthenticated error when they are wrong.
+	Password(ctx context.Context, user, password string) (Caller, error)
+}
+
+// The optional interfaces.
+
+// Settler is a format with settings of its own.
+type Settler interface {
+	// Settings parses and checks the format's part of a repository's configuration (nil when absent), fills in
+	// defaults, and says by which entries the repository is reached. Errors carry the field they are about.
+	Settings(raw json.RawMessage) (settings any, access Access, err error)
+}
+
+// Access says by which entries, beside /repository/<name>/, clients reach a repository.
+type Access struct {
+	// HTTPPort and HTTPSPort are connectors of the repository's own; zero means none.
+	HTTPPort, HTTPSPort int
+	// Subdomain is the first label of the host name that leads to the repository; empty means none.
+	Subdomain string
+	// PathEnabled: the repository is reached by the paths of Entrance.
+	PathEnabled bool
+	// NoAnonymous keeps anonymous callers out, whatever else the server allows.
+	NoAnonymous bool
+}
+
+// Dialect renders errors as the format's clients expect them.
+type Dialect interface {
+	// WriteError writes the whole response for err, headers included. For an Unauthenticated error it adds the challenge.
+	// repo is the zero value when the request was not for one.
+	WriteError(w http.ResponseWriter, r *http.Request, repo Repository, entry Entry, route Route, err error)
+}
+
+// Headers adds the format's own headers to responses about an asset: to a read, and to the answer to an upload (status 201).
+type Headers interface {
+	Headers(h http.Header, entry Entry, route Route, a content.Asset, status int)
+}
+
+// Lister renders a page of a Query route.
+type Lister interface {
+	WriteList(w http.ResponseWriter, r *http.Request, repo Repository, entry Entry, route Route, page content.Page) error
+}
+
+// Generator builds an Index document of a hosted repository.
+type Generator interface {
+	Generate(ctx context.Context, route Route, view View) (Document, error)
+}
+
+// Merger combines the documents of a group's members, in member order.
+type Merger interface {
+	Merge(ctx context.Context, route Route, docs []Document) (Document, error)
+}
+
+// Rewriter adapts an Index document to the request when it is served: filters, pages, absolute URLs.
+type Rewriter interface {
+	Rewrite(r *http.Request, entry Entry, route Route, doc Document, h http.Header) (Document, error)
+}
+
+// View reads a repository's content while a document is generated.
+type View interface {
+	Asset(ctx context.Context, path string) (content.Asset, error)
+	List(ctx context.Context, l content.List) (content.Page, error)
+	Open(ctx context.Context, a content.Asset) (io.ReadCloser, error)
+}
+
+// Document is a generated, merged or stored index.
+type Document struct {
+	Body        []byte
+	ContentType string
+}
+
+// Entrance is implemented by a format whose clients can't be given a URL prefix: it gets paths of the main port.
+type Entrance interface {
+	// Prefixes are the main port's paths that belong to the format, for example "/v2/".
+	Prefixes() []string
+	// Enter says which repository the path of a request to the main port is for, and the path in it. An empty repository
+	// means the format's own root.
+	Enter(path string) (repository, rest string)
+	// Prefix is the reverse: the entry by which Enter finds the repository.
+	Prefix(repository string) Entry
+	// ResolveRoot is Resolve for the format's root.
+	ResolveRoot(r *http.Request, path string) (RootRoute, error)
+}
+
+// RootRoute is what a request to a format's root means.
+type RootRoute struct {
+	// Open lets everybody in; else the caller must be signed in, or anonymous access be allowed.
+	Open    bool
+	Handler RootHandler
+}
+
+// RootHandler serves a request to a format's root.
+type RootHandler func(w http.ResponseWriter, r *http.Request, x RootExchange) error
+
+// RootExchange is a request's view of all repositories of a format that are reached through Entrance.
+type RootExchange interface {
+	Caller() Caller
+	Tokens() Tokens
+	// List returns a page of names over all of the format's repositories that the caller may browse; each name
+	// starts with its repository's Entry.NamePrefix.
+	List(ctx context.Context, l content.List) (content.Page, error)
+}

@@ -1,0 +1,83 @@
+package repository
+
+import (
+	"encoding/json"
+	"regexp"
+	"strings"
+
+	"github.com/repomgr/repomgr/core/errs"
+)
+
+// Config is a repository's configuration, as the REST API shows it and the database keeps it.
+type Config struct {
+	Name   string `json:"name"`
+	Format string `json:"format"`
+	// Type is hosted, proxy or group.
+	Type    string   `json:"type"`
+	Online  bool     `json:"online"`
+	Storage Storage  `json:"storage"`
+	Cleanup *Cleanup `json:"cleanup"`
+	// Component is kept for hosted repositories only.
+	Component *Component `json:"component,omitempty"`
+	// Settings is the format's own part (the value of the key that its Descriptor.Settings names); nil when absent.
+	Settings json.RawMessage `json:"settings,omitempty"`
+}
+
+// Storage says where a repository keeps its bytes and who may overwrite them.
+type Storage struct {
+	BlobStore                   string      `json:"blobStoreName"`
+	StrictContentTypeValidation bool        `json:"strictContentTypeValidation"`
+	WritePolicy                 WritePolicy `json:"writePolicy,omitempty"`
+	// LatestPolicy lets the docker tag "latest" be pushed again under ALLOW_ONCE.
+	LatestPolicy bool `json:"latestPolicy,omitempty"`
+}
+
+// WritePolicy says whether what is stored may be stored again.
+type WritePolicy string
+
+// The write policies of hosted repositories.
+const (
+	Allow     WritePolicy = "ALLOW"
+	AllowOnce WritePolicy = "ALLOW_ONCE"
+	Deny      WritePolicy = "DENY"
+)
+
+// Cleanup names the cleanup policies of a repository.
+type Cleanup struct {
+	PolicyNames []string `json:"policyNames"`
+}
+
+// Component holds settings about a hosted repository's components.
+type Component struct {
+	ProprietaryComponents bool `json:"proprietaryComponents"`
+}
+
+var namePattern = regexp.MustCompile(`^[a-zA-Z0-9-][a-zA-Z0-9_.-]*$`)
+
+// maxName is the longest name of a repository or blob store, in bytes.
+const maxName = 200
+
+// CheckName checks the name of a repository or blob store (Nexus: letters, digits, underscores, hyphens and dots, not
+// starting with an underscore or dot).
+func CheckName(name string) error {
+	switch {
+	case name == "":
+		return errs.Field("name", "name must not be empty")
+	case len(name) > maxName:
+		return errs.Field("name", "name must be at most %d characters long", maxName)
+	case !namePattern.MatchString(name):
+		return errs.Field("name", "Only letters, digits, underscores(_), hyphens(-), and dots(.) are allowed and may not start with underscore or dot.")
+	}
+	return nil
+}
+
+// ParseWritePolicy accepts the policies in any case; empty is ALLOW_ONCE, as in Nexus.
+func ParseWritePolicy(s string) (WritePolicy, error) {
+	switch p := WritePolicy(strings.ToUpper(s)); p {
+	case "":
+		return AllowOnce, nil
+	case Allow, AllowOnce, Deny:
+		return p, nil
+	}
+	return "", errs.Field("storage.writePolicy", "write policy must be ALLOW, ALLOW_ONCE or DENY, not %q", s)
+}
