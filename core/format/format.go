@@ -39,6 +39,11 @@ type Descriptor struct {
 	Settings string
 	// Algorithms are the digests that the format's clients ask for beside sha256, computed when bytes come in.
 	Algorithms []digest.Algorithm
+	// Challenges: the format's clients answer a 401 by asking for a token with more rights, so that a refusal is a 401 with
+	// CodeScope for callers who are signed in, too.
+	Challenges bool
+	// DeleteStatus is the status code of a successful DELETE; zero means 204.
+	DeleteStatus int
 	// NamedBy is the kind of the assets that make a name exist: lists of names are made from them.
 	NamedBy string
 }
@@ -47,6 +52,9 @@ type Descriptor struct {
 type Route struct {
 	// Action is the right that the caller needs; content.Public asks for none.
 	Action content.Action
+	// Open lets anonymous callers in even where the server or the repository keeps them out: pings and token endpoints.
+	// Credentials that were sent are checked all the same.
+	Open bool
 	// Path is the canonical path of the asset, with a leading slash. Rights are checked on it.
 	Path  string
 	Class content.Class
@@ -58,6 +66,8 @@ type Route struct {
 	ContentType string
 	// MaxSize is the most bytes that an upload to this path may have; zero means no limit.
 	MaxSize int64
+	// Aliases are further names that an upload gives its bytes; Ingest makes records of them.
+	Aliases []string
 	// List is the question of a Query route.
 	List content.List
 	// Along selects assets that are deleted together with the one at Path.
@@ -67,8 +77,20 @@ type Route struct {
 	Handler Handler
 }
 
+// The codes of errors that the core makes and that a Dialect may want to tell from others of their kind.
+const (
+	// CodeMissing: content that an upload requires is not there. Kind Invalid, Detail is a []content.Reference.
+	CodeMissing = "REFERENCE_MISSING"
+	// CodeRequired: an asset can't be deleted because another one requires it. Kind Conflict.
+	CodeRequired = "REFERENCE_REQUIRED"
+	// CodeDigest: bytes are not those which their digest (Route.Expect) names. Kind Invalid.
+	CodeDigest = "DIGEST_MISMATCH"
+	// CodeScope: the caller is known, but the token, or the caller's rights, don't reach. Kind Unauthenticated.
+	CodeScope = "insufficient_scope"
+)
+
 // Handler serves one request in the context of a repository and a caller. A returned error is rendered by the core in the
-// format's dialect; the handler must then not have written to w.
+// format's dialect; the handler must then not have written to w, but headers that it has set on w stay.
 type Handler func(w http.ResponseWriter, r *http.Request, x Exchange) error
 
 // Incoming is bytes that were received and are durable but not yet recorded.
@@ -168,7 +190,9 @@ type Caller struct {
 	Anonymous bool
 }
 
-// Grant is a piece of a token's power: actions on one name in one repository.
+// Grant is a piece of a token's power: actions on one name in one repository. A request that carries a token may do A on a
+// route with the Name N of the repository R if the token has a Grant of R, N and A, and the caller still has the right. Routes
+// without a name (the catalog, search) are those of the empty Name; the format's root is the empty Repository.
 type Grant struct {
 	Repository string           `json:"r"`
 	Name       string           `json:"n"`
@@ -225,7 +249,8 @@ type Dialect interface {
 	WriteError(w http.ResponseWriter, r *http.Request, repo Repository, entry Entry, route Route, err error)
 }
 
-// Headers adds the format's own headers to responses about an asset: to a read, and to the answer to an upload (status 201).
+// Headers adds the format's own headers to responses about an asset: to a read, to the answer to an upload (status 201) and
+// to that to a deletion (status 202).
 type Headers interface {
 	Headers(h http.Header, entry Entry, route Route, a content.Asset, status int)
 }

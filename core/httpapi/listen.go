@@ -1,0 +1,154 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/repomgr/repomgr/core/errs"
+	"github.com/repomgr/repomgr/core/repository"
+)
+
+// Limits of every listener. There is none on the time that a body takes: pushes may be long, and honest ones move.
+const (
+	headerTimeout = 30 * time.Second
+	idleTimeout   = 3 * time.Minute
+	maxHeader     = 64 << 10
+)
+
+// Listener is the server's ports: the main one and the connectors of repositories.
+type Listener struct {
+	host string
+	log  *slog.Logger
+
+	mu sync.Mutex
+	// owners says what each open port is for.
+	owners  map[int]string
+	servers map[*http.Server]struct{}
+	running sync.WaitGroup
+}
+
+// NewListener returns a Listener for connectors on the host of address ("host:port", host may be empty).
+func NewListener(address string, log *slog.Logger) (*Listener, error) {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, fmt.Errorf("listen address %q: %w", address, err)
+	}
+	return &Listener{host: host, log: log, owners: map[int]string{}, servers: map[*http.Server]struct{}{}}, nil
+}
+
+// Main serves h on the main address, until Shutdown, and returns the address that it got.
+func (l *Listener) Main(address string, h http.Handler) (net.Addr, error) {
+	socket, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", address, err)
+	}
+	port := socket.Addr().(*net.TCPAddr).Port
+	l.mu.Lock()
+	l.owners[port] = "the server itself"
+	l.mu.Unlock()
+	l.serve(socket, h)
+	return socket.Addr(), nil
+}
+
+// Listen serves h on a port, until the connector is closed.
+func (l *Listener) Listen(port int, h http.Handler) (repository.Connector, error) {
+	l.mu.Lock()
+	owner := l.owners[port]
+	l.mu.Unlock()
+	if owner != "" {
+		return nil, errs.New(errs.Invalid, "port %d is already used by %s", port, owner)
+	}
+	socket, err := net.Listen("tcp", net.JoinHostPort(l.host, strconv.Itoa(port)))
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, errs.Wrap(errs.Invalid, err, "port %d is already used by another program", port)
+	case errors.Is(err, syscall.EACCES):
+		return nil, errs.Wrap(errs.Invalid, err, "port %d needs more rights than the server has", port)
+	case err != nil:
+		return nil, errs.Wrap(errs.Invalid, err, "port %d can't be opened", port)
+	}
+	return &connector{l, l.serve(socket, h)}, nil
+}
+
+func (l *Listener) serve(socket net.Listener, h http.Handler) *http.Server {
+	s := &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: headerTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          slog.NewLogLogger(l.log.Handler(), slog.LevelDebug),
+	}
+	l.mu.Lock()
+	l.servers[s] = struct{}{}
+	l.mu.Unlock()
+	l.running.Go(func() {
+		if err := s.Serve(socket); !errors.Is(err, http.ErrServerClosed) {
+			l.log.Error("listener ended", "address", socket.Addr().String(), "err", err)
+		}
+	})
+	return s
+}
+
+// connector is an open port of a repository.
+type connector struct {
+	listener *Listener
+	server   *http.Server
+}
+
+// Close frees the port at once; running transfers go on to their end.
+func (c *connector) Close() {
+	closed := make(chan struct{})
+	c.server.RegisterOnShutdown(func() { close(closed) })
+	c.listener.running.Go(func() {
+		_ = c.server.Shutdown(context.Background())
+		c.listener.mu.Lock()
+		delete(c.listener.servers, c.server)
+		c.listener.mu.Unlock()
+	})
+	// Shutdown closes the socket before it runs what was registered.
+	<-closed
+}
+
+// Shutdown closes all ports and waits for running transfers; those that ctx's end finds are cut.
+func (l *Listener) Shutdown(ctx context.Context) {
+	l.mu.Lock()
+	servers := make([]*http.Server, 0, len(l.servers))
+	for s := range l.servers {
+		servers = append(servers, s)
+	}
+	l.mu.Unlock()
+	var wg sync.WaitGroup
+	for _, s := range servers {
+		wg.Go(func() {
+			if s.Shutdown(ctx) != nil {
+				_ = s.Close()
+			}
+		})
+	}
+	wg.Wait()
+	l.running.Wait()
+}
+
+// Content serves what repositories hold.
+type Content interface {
+	// ServeMain serves a request to the main port if it is for repositories, and tells whether it was.
+	ServeMain(w http.ResponseWriter, r *http.Request) bool
+}
+
+// Handler serves the main port. Requests for content don't pass through rest: no middleware stands between them and the
+// connection.
+func Handler(content Content, rest http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !content.ServeMain(w, r) {
+			rest.ServeHTTP(w, r)
+		}
+	})
+}

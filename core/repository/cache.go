@@ -1,0 +1,121 @@
+package repository
+
+import (
+	"sync"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+
+	"github.com/repomgr/repomgr/core/content"
+	"github.com/repomgr/repomgr/core/format"
+	"github.com/repomgr/repomgr/core/store"
+)
+
+// place is a path in a repository.
+type place struct {
+	repository int64
+	path       string
+}
+
+// marked is a value that is right as long as its slot shows the mark.
+type marked[T any] struct {
+	value T
+	mark  uint64
+}
+
+// current caches what the database says about places. It never answers with what is no longer so (see store.Epochs).
+type current[T any] struct {
+	epochs *store.Epochs
+	lru    *lru.Cache[place, marked[T]]
+}
+
+// newCurrent returns a cache of so many entries. With nil epochs it keeps nothing.
+func newCurrent[T any](epochs *store.Epochs, entries int) *current[T] {
+	c, err := lru.New[place, marked[T]](entries)
+	if err != nil {
+		panic(err) // entries is not positive
+	}
+	return &current[T]{epochs, c}
+}
+
+// get returns the value at p, from load when the cache has none that is right. Errors are not kept.
+func (c *current[T]) get(p place, slot int, load func() (T, error)) (T, error) {
+	if c.epochs == nil {
+		return load()
+	}
+	mark, ok := c.epochs.Mark(slot)
+	if ok {
+		if m, hit := c.lru.Get(p); hit && m.mark == mark {
+			return m.value, nil
+		}
+	}
+	value, err := load()
+	if err == nil && ok {
+		c.lru.Add(p, marked[T]{value, mark})
+	}
+	return value, err
+}
+
+// caches are what a Manager keeps in memory.
+type caches struct {
+	assets    *current[content.Asset]
+	documents *current[format.Document]
+	bodies    *bodies
+}
+
+// Bounds of the caches. An asset takes about 1 KB with what it points to.
+const (
+	maxAssets    = 8192
+	maxDocuments = 1024
+	maxBodies    = 24 << 20
+	// maxBody is the largest body that is kept; larger ones go out by sendfile.
+	maxBody = 64 << 10
+)
+
+func newCaches(epochs *store.Epochs) caches {
+	return caches{
+		assets:    newCurrent[content.Asset](epochs, maxAssets),
+		documents: newCurrent[format.Document](epochs, maxDocuments),
+		bodies:    newBodies(maxBodies),
+	}
+}
+
+// bodies keeps the bytes of small blobs, which never change, up to a number of bytes.
+type bodies struct {
+	mu   sync.Mutex
+	lru  *simplelru.LRU[int64, []byte]
+	size int
+	max  int
+}
+
+func newBodies(limit int) *bodies {
+	b := &bodies{max: limit}
+	l, err := simplelru.NewLRU(limit, func(_ int64, body []byte) { b.size -= len(body) + bodyOverhead })
+	if err != nil {
+		panic(err) // limit is not positive
+	}
+	b.lru = l
+	return b
+}
+
+// bodyOverhead is about what an entry costs beside its bytes.
+const bodyOverhead = 128
+
+func (b *bodies) get(blob int64) ([]byte, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.lru.Get(blob)
+}
+
+func (b *bodies) add(blob int64, body []byte) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.lru.Contains(blob) {
+		return
+	}
+	b.size += len(body) + bodyOverhead
+	b.lru.Add(blob, body)
+	for b.size > b.max {
+		b.lru.RemoveOldest()
+	}
+}

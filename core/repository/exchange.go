@@ -1,0 +1,401 @@
+package repository
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/repomgr/repomgr/core/blobstore"
+	"github.com/repomgr/repomgr/core/content"
+	"github.com/repomgr/repomgr/core/errs"
+	"github.com/repomgr/repomgr/core/format"
+	"github.com/repomgr/repomgr/core/security"
+	"github.com/repomgr/repomgr/core/store"
+)
+
+// exchange is one request to one repository. It is what the format sees of both.
+type exchange struct {
+	manager   *Manager
+	repo      *Repository
+	entry     format.Entry
+	route     format.Route
+	principal security.Principal
+	request   *http.Request
+}
+
+var (
+	_ format.Exchange = (*exchange)(nil)
+	_ format.View     = (*exchange)(nil)
+)
+
+// exchangeOf is an exchange without a repository, for errors.
+func exchangeOf(m *Manager, p security.Principal) *exchange {
+	return &exchange{manager: m, repo: &Repository{}, principal: p}
+}
+
+func (x *exchange) Repository() format.Repository { return x.repo.info() }
+func (x *exchange) Entry() format.Entry           { return x.entry }
+func (x *exchange) Route() format.Route           { return x.route }
+func (x *exchange) Caller() format.Caller         { return x.principal.Caller() }
+func (x *exchange) Tokens() format.Tokens {
+	return x.manager.security.Tokens(x.principal, x.repo.config.Format)
+}
+
+// Receive stores r as the route asks.
+func (x *exchange) Receive(ctx context.Context, route format.Route, r io.Reader) ([]content.Asset, error) {
+	if err := x.repo.writable(); err != nil {
+		return nil, err
+	}
+	if route.MaxSize > 0 {
+		return x.receiveSmall(ctx, route, r)
+	}
+	info, err := x.repo.store.Put(ctx, body{r}, algorithms(route.Expect)...)
+	if err != nil {
+		return nil, storeError(err)
+	}
+	staged := x.staged(info)
+	if err := expect(route.Expect, info.Digests); err != nil {
+		x.discard(ctx, staged.Key)
+		return nil, err
+	}
+	records, err := x.ingest(ctx, route, staged, func() (io.ReadCloser, error) {
+		f, _, err := x.repo.store.Open(ctx, staged.Key)
+		return f, err
+	})
+	if err != nil {
+		x.discard(ctx, staged.Key)
+		return nil, err
+	}
+	return x.commit(ctx, route, staged, records)
+}
+
+// receiveSmall is Receive for documents that fit into memory: what is wrong with one is found before it is written.
+func (x *exchange) receiveSmall(ctx context.Context, route format.Route, r io.Reader) ([]content.Asset, error) {
+	doc, err := io.ReadAll(io.LimitReader(body{r}, route.MaxSize+1))
+	if err != nil {
+		return nil, storeError(err)
+	}
+	if int64(len(doc)) > route.MaxSize {
+		return nil, tooLarge(route.MaxSize)
+	}
+	digests := map[digest.Algorithm]digest.Digest{digest.SHA256: digest.FromBytes(doc)}
+	for _, alg := range algorithms(route.Expect) {
+		digests[alg] = alg.FromBytes(doc)
+	}
+	if err := expect(route.Expect, digests); err != nil {
+		return nil, err
+	}
+	staged := x.staged(blobstore.Info{Size: int64(len(doc)), Digests: digests})
+	records, err := x.ingest(ctx, route, staged, func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(doc)), nil })
+	if err != nil {
+		return nil, err
+	}
+	info, err := x.repo.store.Put(ctx, bytes.NewReader(doc), algorithms(route.Expect)...)
+	if err != nil {
+		return nil, storeError(err)
+	}
+	staged.Key = info.Key
+	return x.commit(ctx, route, staged, records)
+}
+
+// algorithms are the digests to compute beside sha256 for bytes that must have the digest.
+func algorithms(want digest.Digest) []digest.Algorithm {
+	if want == "" || want.Algorithm() == digest.SHA256 {
+		return nil
+	}
+	return []digest.Algorithm{want.Algorithm()}
+}
+
+// expect checks that bytes are those that want names; an empty want names any.
+func expect(want digest.Digest, got map[digest.Algorithm]digest.Digest) error {
+	if want == "" || got[want.Algorithm()] == want {
+		return nil
+	}
+	return wrongDigest(&blobstore.DigestError{Want: want, Got: got[want.Algorithm()]})
+}
+
+func wrongDigest(err *blobstore.DigestError) error {
+	e := errs.Wrap(errs.Invalid, err, "the bytes have digest %s, not %s", err.Got, err.Want)
+	e.Code = format.CodeDigest
+	return e
+}
+
+func (x *exchange) staged(info blobstore.Info) content.Staged {
+	return content.Staged{
+		StoreID: x.repo.store.id, Key: info.Key, Size: info.Size,
+		SHA256: info.Digests[digest.SHA256].Encoded(), SHA512: encoded(info.Digests[digest.SHA512]),
+	}
+}
+
+func encoded(d digest.Digest) string {
+	if d == "" {
+		return ""
+	}
+	return d.Encoded()
+}
+
+// discard deletes bytes that no row names. Those it can't delete are found by a sweep.
+func (x *exchange) discard(ctx context.Context, key string) {
+	if err := x.repo.store.Delete(context.WithoutCancel(ctx), key); err != nil {
+		x.manager.log.Warn("bytes that nothing names are left behind", "repo", x.repo.Name(), "key", key, "err", err)
+	}
+}
+
+func (x *exchange) ingest(ctx context.Context, route format.Route, staged content.Staged, open func() (io.ReadCloser, error)) ([]format.Record, error) {
+	records, err := x.repo.plugin.Ingest(ctx, format.Incoming{Route: route, Staged: staged, Open: open, Settings: x.repo.settings})
+	if err != nil {
+		return nil, err
+	}
+	if len(records) == 0 {
+		return nil, fmt.Errorf("format %s records nothing for %s", x.repo.config.Format, route.Path)
+	}
+	c := x.repo.config
+	for _, rec := range records {
+		if rec.Path != route.Path && !x.manager.security.Allowed(x.principal, c.Format, c.Name, route.Action, rec.Path, rec.Name) {
+			return nil, x.refusal()
+		}
+	}
+	return records, nil
+}
+
+// commit records staged bytes, in one transaction. What was staged is deleted when it turns out not to be needed.
+func (x *exchange) commit(ctx context.Context, route format.Route, staged content.Staged, records []format.Record) ([]content.Asset, error) {
+	assetRecords, err := x.assetRecords(records)
+	if err != nil {
+		x.discard(ctx, staged.Key)
+		return nil, err
+	}
+	assets := make([]content.Asset, len(records))
+	var blob content.Blob
+	var refused error
+	err = x.manager.db.Update(ctx, func(tx *store.Tx) error {
+		blob, refused = tx.PutBlob(staged)
+		for i := range records {
+			if refused != nil {
+				break
+			}
+			assets[i], refused = x.record(tx, records[i], assetRecords[i], blob)
+		}
+		return refused
+	})
+	// Only when the function itself refused is it certain that no row names the bytes: a commit whose answer was lost may
+	// have happened.
+	if refused != nil || err == nil && blob.Key != staged.Key {
+		x.discard(ctx, staged.Key)
+	}
+	return assets, err
+}
+
+// record records one asset under the write policy.
+func (x *exchange) record(tx *store.Tx, rec format.Record, row store.AssetRecord, blob content.Blob) (content.Asset, error) {
+	var requires []content.Reference
+	for _, ref := range rec.References {
+		if ref.Kind == content.Requires {
+			requires = append(requires, ref)
+		}
+	}
+	if gone, err := tx.Require(x.repo.id, requires); err != nil {
+		return content.Asset{}, err
+	} else if len(gone) > 0 {
+		return content.Asset{}, missing(gone)
+	}
+	var existing *content.Asset
+	if a, err := tx.Asset(x.repo.id, rec.Path); err == nil {
+		existing = &a
+	} else if !errs.Is(err, errs.NotFound) {
+		return content.Asset{}, err
+	}
+	if err := x.repo.policy(rec, existing, blob); err != nil {
+		return content.Asset{}, err
+	}
+	if existing != nil && existing.Blob.ID == blob.ID && existing.ContentType == row.ContentType {
+		return *existing, tx.Touch(*existing)
+	}
+	return tx.PutAsset(row, blob, existing)
+}
+
+func (x *exchange) assetRecords(records []format.Record) ([]store.AssetRecord, error) {
+	rows := make([]store.AssetRecord, len(records))
+	for i, rec := range records {
+		rows[i] = store.AssetRecord{
+			RepositoryID: x.repo.id, Path: rec.Path, Kind: rec.Kind, Name: rec.Name, Digest: rec.Digest, ContentType: rec.ContentType,
+			Component: rec.Component, References: rec.References, Uploader: x.principal.User, UploaderIP: x.address(),
+		}
+		if rec.Attributes == nil {
+			continue
+		}
+		attributes, err := json.Marshal(rec.Attributes)
+		if err != nil {
+			return nil, fmt.Errorf("attributes of %s: %w", rec.Path, err)
+		}
+		rows[i].Attributes = attributes
+	}
+	return rows, nil
+}
+
+// address is where the request came from.
+func (x *exchange) address() string {
+	host, _, err := net.SplitHostPort(x.request.RemoteAddr)
+	if err != nil {
+		return x.request.RemoteAddr
+	}
+	return host
+}
+
+// upload is an open upload session.
+type upload struct {
+	x     *exchange
+	owner string
+	state blobstore.Upload
+}
+
+// owner binds an upload session to the repository beside what the format binds it to.
+func (x *exchange) owner(of string) string { return strconv.FormatInt(x.repo.id, 10) + ":" + of }
+
+// Begin starts an upload session.
+func (x *exchange) Begin(ctx context.Context, owner string, algs ...digest.Algorithm) (format.Upload, error) {
+	if err := x.repo.writable(); err != nil {
+		return nil, err
+	}
+	u := &upload{x: x, owner: x.owner(owner)}
+	var err error
+	u.state, err = x.repo.store.Begin(ctx, u.owner, algs...)
+	return u, storeError(err)
+}
+
+// Resume finds an upload session.
+func (x *exchange) Resume(ctx context.Context, owner, id string) (format.Upload, error) {
+	u := &upload{x: x, owner: x.owner(owner)}
+	var err error
+	u.state, err = x.repo.store.Upload(ctx, u.owner, id)
+	return u, uploadError(err)
+}
+
+func uploadError(err error) error {
+	var wrong *blobstore.DigestError
+	switch {
+	case errors.Is(err, blobstore.ErrNotFound):
+		return errs.Wrap(errs.NotFound, err, "upload not found")
+	case errors.As(err, &wrong):
+		return wrongDigest(wrong)
+	}
+	return storeError(err)
+}
+
+func (u *upload) ID() string  { return u.state.ID }
+func (u *upload) Size() int64 { return u.state.Size }
+
+func (u *upload) Append(ctx context.Context, at int64, r io.Reader) error {
+	state, err := u.x.repo.store.Append(ctx, u.owner, u.state.ID, at, body{r})
+	if state.ID != "" {
+		u.state = state
+	}
+	return uploadError(err)
+}
+
+func (u *upload) Commit(ctx context.Context, route format.Route) ([]content.Asset, error) {
+	x := u.x
+	if err := x.repo.writable(); err != nil {
+		return nil, err
+	}
+	info, err := x.repo.store.Finish(ctx, u.owner, u.state.ID, route.Expect)
+	if err != nil {
+		return nil, uploadError(err)
+	}
+	staged := x.staged(info)
+	records, err := x.ingest(ctx, route, staged, func() (io.ReadCloser, error) {
+		f, _, err := x.repo.store.Open(ctx, staged.Key)
+		return f, err
+	})
+	if err != nil {
+		x.discard(ctx, staged.Key)
+		return nil, err
+	}
+	return x.commit(ctx, route, staged, records)
+}
+
+func (u *upload) Cancel(ctx context.Context) error {
+	return uploadError(u.x.repo.store.Cancel(ctx, u.owner, u.state.ID))
+}
+
+// maxHolders is how many assets with the same bytes a mount without a source looks at.
+const maxHolders = 500
+
+// Mount gives bytes that are in a repository another name.
+func (x *exchange) Mount(ctx context.Context, route format.Route, from format.Location) (content.Asset, error) {
+	if err := x.repo.writable(); err != nil {
+		return content.Asset{}, err
+	}
+	source, err := x.source(ctx, route, from)
+	if err != nil {
+		return content.Asset{}, err
+	}
+	var asset content.Asset
+	err = x.manager.db.Update(ctx, func(tx *store.Tx) error {
+		if err := tx.Touch(source); err != nil {
+			return err
+		}
+		rec := format.Record{Path: route.Path, Kind: route.Kind, Name: route.Name, Class: route.Class, Digest: route.Expect, ContentType: source.ContentType}
+		rows, err := x.assetRecords([]format.Record{rec})
+		if err != nil {
+			return err
+		}
+		asset, err = x.record(tx, rec, rows[0], source.Blob)
+		return err
+	})
+	return asset, err
+}
+
+// source finds the asset to mount from, among those that the caller may read and whose bytes are in the same store.
+func (x *exchange) source(ctx context.Context, route format.Route, from format.Location) (content.Asset, error) {
+	gone := errs.New(errs.NotFound, "there is nothing to mount")
+	if from.Path == "" {
+		return x.holder(ctx, route, gone)
+	}
+	repo := x.repo
+	if from.Repository != "" {
+		repo = x.manager.table.Load().names[from.Repository]
+	}
+	if repo == nil || repo.plugin != x.repo.plugin {
+		return content.Asset{}, gone
+	}
+	a, err := repo.asset(ctx, from.Path)
+	if errs.Is(err, errs.NotFound) {
+		return a, gone
+	}
+	if err != nil {
+		return a, err
+	}
+	if a.Digest != route.Expect || !x.mountable(repo, a) {
+		return content.Asset{}, gone
+	}
+	return a, nil
+}
+
+func (x *exchange) mountable(repo *Repository, a content.Asset) bool {
+	if a.Blob.StoreID != x.repo.store.id || x.principal.Anonymous && repo.access.NoAnonymous {
+		return false
+	}
+	return x.manager.security.Allowed(x.principal, repo.config.Format, repo.config.Name, content.Read, a.Path, a.Name)
+}
+
+func (x *exchange) holder(ctx context.Context, route format.Route, gone error) (content.Asset, error) {
+	holders, err := x.manager.db.Holders(ctx, route.Expect, route.Kind, 0, maxHolders)
+	if err != nil {
+		return content.Asset{}, err
+	}
+	for _, a := range holders {
+		if repo := x.manager.byID(a.RepositoryID); repo != nil && x.mountable(repo, a) {
+			return a, nil
+		}
+	}
+	return content.Asset{}, gone
+}

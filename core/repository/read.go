@@ -1,0 +1,295 @@
+package repository
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/repomgr/repomgr/core/content"
+	"github.com/repomgr/repomgr/core/errs"
+	"github.com/repomgr/repomgr/core/format"
+	"github.com/repomgr/repomgr/core/store"
+)
+
+// serveAsset answers a GET or HEAD for the asset at the route's path.
+func (x *exchange) serveAsset(w http.ResponseWriter, r *http.Request) error {
+	a, err := x.Asset(r.Context(), x.route.Path)
+	if err != nil {
+		return err
+	}
+	if r.Method == http.MethodHead {
+		if a, err = x.confirm(r.Context(), a); err != nil {
+			return err
+		}
+	}
+	h := w.Header()
+	x.head(h, a)
+	if r.Method == http.MethodHead || !plainGet(r) {
+		return x.serveContent(w, r, a)
+	}
+	if body, ok, err := x.small(r.Context(), a); err != nil {
+		return err
+	} else if ok {
+		h["Content-Length"] = []string{strconv.Itoa(len(body))}
+		w.WriteHeader(http.StatusOK)
+		_, _ = w.Write(body)
+		return nil
+	}
+	f, err := x.repo.openBlob(r.Context(), a.Blob)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	h["Content-Length"] = []string{strconv.FormatInt(a.Blob.Size, 10)}
+	w.WriteHeader(http.StatusOK)
+	// The connection's ReadFrom sends a file without copying it through this process.
+	_, _ = io.Copy(w, f)
+	return nil
+}
+
+// head sets the headers of a representation (RFC 9110 section 8).
+func (x *exchange) head(h http.Header, a content.Asset) {
+	contentType := a.ContentType
+	if contentType == "" {
+		contentType = "application/octet-stream"
+	}
+	h["Content-Type"] = []string{contentType}
+	h["Etag"] = []string{`"` + a.Digest.String() + `"`}
+	h["Last-Modified"] = []string{a.UpdatedAt.Format(http.TimeFormat)}
+	h["X-Content-Type-Options"] = nosniff
+	// What is stored came from somebody: opened in a browser, it must not act as a part of this site.
+	h["Content-Security-Policy"] = sandbox
+	if x.repo.plugin.headers != nil {
+		x.repo.plugin.headers.Headers(h, x.entry, x.route, a, http.StatusOK)
+	}
+}
+
+var (
+	nosniff = []string{"nosniff"}
+	sandbox = []string{"sandbox"}
+)
+
+// plainGet tells whether a request wants the whole representation whatever the client has.
+func plainGet(r *http.Request) bool {
+	for _, name := range [...]string{"Range", "If-None-Match", "If-Modified-Since", "If-Match", "If-Unmodified-Since", "If-Range"} {
+		if len(r.Header[name]) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// serveContent answers conditional and range requests (RFC 9110 sections 13 and 14), and HEAD.
+func (x *exchange) serveContent(w http.ResponseWriter, r *http.Request, a content.Asset) error {
+	if r.Method == http.MethodHead {
+		http.ServeContent(w, r, "", a.UpdatedAt, &sized{size: a.Blob.Size})
+		return nil
+	}
+	f, err := x.repo.openBlob(r.Context(), a.Blob)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	http.ServeContent(w, r, "", a.UpdatedAt, f)
+	return nil
+}
+
+// sized is the content of a HEAD: it has a size and is never read.
+type sized struct{ size, at int64 }
+
+func (s *sized) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
+
+func (s *sized) Seek(offset int64, whence int) (int64, error) {
+	switch whence {
+	case io.SeekCurrent:
+		offset += s.at
+	case io.SeekEnd:
+		offset += s.size
+	}
+	s.at = offset
+	return offset, nil
+}
+
+// Asset returns the asset at path; a NotFound error when there is none.
+func (x *exchange) Asset(ctx context.Context, path string) (content.Asset, error) {
+	return x.repo.asset(ctx, path)
+}
+
+func (r *Repository) asset(ctx context.Context, path string) (content.Asset, error) {
+	return r.manager.caches.assets.get(place{r.id, path}, store.PathSlot(r.id, path), func() (content.Asset, error) {
+		return r.manager.db.Asset(ctx, r.id, path)
+	})
+}
+
+// confirm keeps an asset from garbage collection for a while: a client is about to be told that it is there.
+func (x *exchange) confirm(ctx context.Context, a content.Asset) (content.Asset, error) {
+	now := time.Now()
+	if !store.Stale(a.TouchedAt, now) && !store.Stale(a.Blob.TouchedAt, now) {
+		return a, nil
+	}
+	if err := x.manager.db.Update(ctx, func(tx *store.Tx) error { return tx.Touch(a) }); err != nil {
+		return a, err
+	}
+	return x.Asset(ctx, a.Path)
+}
+
+// openBlob opens a blob's bytes.
+func (r *Repository) openBlob(ctx context.Context, b content.Blob) (io.ReadSeekCloser, error) {
+	s := r.store
+	if b.StoreID != s.id {
+		if s = r.manager.stores.byID(b.StoreID); s == nil {
+			return nil, fmt.Errorf("open blob %s: blob store %d is not there", b.SHA256, b.StoreID)
+		}
+	}
+	f, size, err := s.Open(ctx, b.Key)
+	if err != nil {
+		return nil, fmt.Errorf("open blob %s: %w", b.SHA256, err)
+	}
+	if size != b.Size {
+		f.Close()
+		return nil, fmt.Errorf("open blob %s: it has %d bytes, not %d", b.SHA256, size, b.Size)
+	}
+	return f, nil
+}
+
+// small returns the bytes of an asset that is small enough to be kept in memory.
+func (x *exchange) small(ctx context.Context, a content.Asset) (body []byte, ok bool, err error) {
+	if a.Blob.Size > maxBody {
+		return nil, false, nil
+	}
+	bodies := x.manager.caches.bodies
+	if body, ok := bodies.get(a.Blob.ID); ok {
+		return body, true, nil
+	}
+	f, err := x.repo.openBlob(ctx, a.Blob)
+	if err != nil {
+		return nil, false, err
+	}
+	defer f.Close()
+	body = make([]byte, a.Blob.Size)
+	if _, err := io.ReadFull(f, body); err != nil {
+		return nil, false, fmt.Errorf("read blob %s: %w", a.Blob.SHA256, err)
+	}
+	bodies.add(a.Blob.ID, body)
+	return body, true, nil
+}
+
+// Open reads an asset's bytes; the caller closes.
+func (x *exchange) Open(ctx context.Context, a content.Asset) (io.ReadCloser, error) {
+	body, ok, err := x.small(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	if ok {
+		return io.NopCloser(bytes.NewReader(body)), nil
+	}
+	return x.repo.openBlob(ctx, a.Blob)
+}
+
+// List returns a page.
+func (x *exchange) List(ctx context.Context, l content.List) (content.Page, error) {
+	return x.repo.list(ctx, l)
+}
+
+func (r *Repository) list(ctx context.Context, l content.List) (content.Page, error) {
+	if l.Names {
+		return r.manager.db.Names(ctx, r.id, l)
+	}
+	page, err := r.manager.db.Assets(ctx, r.id, l)
+	if err == nil && !page.Known {
+		page.Known, err = r.manager.db.HasName(ctx, r.id, r.plugin.describe.NamedBy, l.Name)
+	}
+	return page, err
+}
+
+// serveDocument answers a GET or HEAD for a document that is made from what the repository holds.
+func (x *exchange) serveDocument(w http.ResponseWriter, r *http.Request) error {
+	p := x.repo.plugin
+	if p.generator == nil {
+		return fmt.Errorf("format %s has an index route but no Generator", x.repo.config.Format)
+	}
+	ctx := r.Context()
+	doc, err := x.manager.caches.documents.get(place{x.repo.id, x.route.Path}, store.NameSlot(x.repo.id, x.route.Name), func() (format.Document, error) {
+		return p.generator.Generate(ctx, x.route, x)
+	})
+	if err != nil {
+		return err
+	}
+	h := w.Header()
+	if p.rewriter != nil {
+		if doc, err = p.rewriter.Rewrite(r, x.entry, x.route, doc, h); err != nil {
+			return err
+		}
+	}
+	h["Content-Type"] = []string{doc.ContentType}
+	h["Etag"] = []string{`"` + digest.FromBytes(doc.Body).String() + `"`}
+	h["X-Content-Type-Options"] = nosniff
+	if !plainGet(r) {
+		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(doc.Body))
+		return nil
+	}
+	h["Content-Length"] = []string{strconv.Itoa(len(doc.Body))}
+	w.WriteHeader(http.StatusOK)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(doc.Body)
+	}
+	return nil
+}
+
+// remove deletes the asset at the route's path, and those that go along with it, in one transaction.
+func (x *exchange) remove(ctx context.Context) error {
+	if err := x.repo.writable(); err != nil {
+		return err
+	}
+	return x.manager.db.Update(ctx, func(tx *store.Tx) error {
+		a, err := tx.Asset(x.repo.id, x.route.Path)
+		if err != nil {
+			return err
+		}
+		if err := tx.DeleteAsset(a, x.principal.User); err != nil {
+			return err
+		}
+		if x.route.Along == nil {
+			return nil
+		}
+		return x.removeAlong(tx, *x.route.Along)
+	})
+}
+
+// alongPage is how many assets that go along with a deleted one are read at once.
+const alongPage = 500
+
+func (x *exchange) removeAlong(tx *store.Tx, l content.List) error {
+	for l.Limit = alongPage; ; {
+		page, err := tx.Assets(x.repo.id, l)
+		if err != nil {
+			return err
+		}
+		for _, a := range page.Assets {
+			if err := tx.DeleteAsset(a, x.principal.User); err != nil && !errs.Is(err, errs.NotFound) {
+				return err
+			}
+			l.After = a.Path
+		}
+		if !page.More {
+			return nil
+		}
+	}
+}
+
+// missing is the error for required content that isn't there.
+func missing(references []content.Reference) error {
+	e := errs.New(errs.Invalid, "content that this requires is not in the repository")
+	e.Code, e.Detail = format.CodeMissing, references
+	return e
+}
+
+func tooLarge(limit int64) error {
+	return errs.New(errs.TooLarge, "at most %d bytes are allowed here", limit)
+}

@@ -1,0 +1,180 @@
+// Package repository is what repositories do: it finds the repository that a request is for, lets the format say what
+// the request means, checks the caller's rights, and answers, or stores what was sent.
+package repository
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/repomgr/repomgr/core/content"
+	"github.com/repomgr/repomgr/core/errs"
+	"github.com/repomgr/repomgr/core/format"
+)
+
+// The types of repositories.
+const (
+	Hosted = "hosted"
+	Proxy  = "proxy"
+	Group  = "group"
+)
+
+// plugin is a format with its optional interfaces, looked up once; those it doesn't have are nil.
+type plugin struct {
+	format.Format
+	describe  format.Descriptor
+	settler   format.Settler
+	dialect   format.Dialect
+	headers   format.Headers
+	lister    format.Lister
+	generator format.Generator
+	rewriter  format.Rewriter
+	entrance  format.Entrance
+}
+
+func newPlugin(f format.Format) *plugin {
+	p := &plugin{Format: f, describe: f.Describe()}
+	p.settler, _ = f.(format.Settler)
+	p.dialect, _ = f.(format.Dialect)
+	p.headers, _ = f.(format.Headers)
+	p.lister, _ = f.(format.Lister)
+	p.generator, _ = f.(format.Generator)
+	p.rewriter, _ = f.(format.Rewriter)
+	p.entrance, _ = f.(format.Entrance)
+	return p
+}
+
+// Repository is a repository at work: its configuration, checked and resolved. It never changes; a new configuration
+// makes a new one.
+type Repository struct {
+	id       int64
+	config   Config
+	plugin   *plugin
+	settings any
+	access   format.Access
+	store    *blobStore
+	manager  *Manager
+}
+
+// Name is the repository's name.
+func (r *Repository) Name() string { return r.config.Name }
+
+// Config is the repository's configuration.
+func (r *Repository) Config() Config { return r.config }
+
+// Access says by which entries clients reach the repository.
+func (r *Repository) Access() format.Access { return r.access }
+
+func (r *Repository) info() format.Repository {
+	return format.Repository{Name: r.config.Name, Settings: r.settings}
+}
+
+// build checks a configuration and makes a repository of it. id is zero for one that is not stored yet.
+func (m *Manager) build(id int64, c Config) (*Repository, error) {
+	if err := CheckName(c.Name); err != nil {
+		return nil, err
+	}
+	p := m.formats[c.Format]
+	if p == nil {
+		return nil, errs.Field("format", "format %q is not known", c.Format)
+	}
+	if c.Type != Hosted {
+		return nil, errs.Field("type", "%s repositories of type %q are not supported", c.Format, c.Type)
+	}
+	policy, err := ParseWritePolicy(string(c.Storage.WritePolicy))
+	if err != nil {
+		return nil, err
+	}
+	c.Storage.WritePolicy = policy
+	if c.Component == nil {
+		c.Component = &Component{}
+	}
+	store := m.stores.byName(c.Storage.BlobStore)
+	if store == nil {
+		return nil, errs.Field("BlobStoreName", "Blob store %q does not exist", c.Storage.BlobStore)
+	}
+	r := &Repository{id: id, config: c, plugin: p, store: store, manager: m}
+	if p.settler == nil {
+		if c.Settings != nil {
+			return nil, errs.Field("settings", "format %s has no settings", c.Format)
+		}
+		return r, nil
+	}
+	if r.settings, r.access, err = p.settler.Settings(c.Settings); err != nil {
+		return nil, err
+	}
+	// What is shown and stored is what is meant: with the defaults filled in.
+	if r.config.Settings, err = json.Marshal(r.settings); err != nil {
+		return nil, fmt.Errorf("settings of repository %s: %w", c.Name, err)
+	}
+	return r, nil
+}
+
+// ports are the connector ports that the repository asks for.
+func (r *Repository) ports() []int {
+	var ports []int
+	for _, port := range []int{r.access.HTTPPort, r.access.HTTPSPort} {
+		if port != 0 {
+			ports = append(ports, port)
+		}
+	}
+	return ports
+}
+
+// table is what requests are routed by. It never changes; a new configuration makes a new one.
+type table struct {
+	// names are in lower case: names are unique ignoring case, and docker clients write them in lower case.
+	names      map[string]*Repository
+	ports      map[int]*Repository
+	subdomains map[string]*Repository
+}
+
+func newTable(repositories map[int64]*Repository) *table {
+	t := &table{map[string]*Repository{}, map[int]*Repository{}, map[string]*Repository{}}
+	for _, r := range repositories {
+		t.names[strings.ToLower(r.config.Name)] = r
+		for _, port := range r.ports() {
+			t.ports[port] = r
+		}
+		if r.access.Subdomain != "" {
+			t.subdomains[strings.ToLower(r.access.Subdomain)] = r
+		}
+	}
+	return t
+}
+
+// conflict tells which other repository has an entry that r asks for.
+func (t *table) conflict(r *Repository) error {
+	for _, port := range r.ports() {
+		if other := t.ports[port]; other != nil && other.id != r.id {
+			field := "httpPort"
+			if port == r.access.HTTPSPort {
+				field = "httpsPort"
+			}
+			return errs.Field(r.plugin.describe.Settings+"."+field, "port %d is already used by repository %q", port, other.Name())
+		}
+	}
+	if other := t.subdomains[strings.ToLower(r.access.Subdomain)]; r.access.Subdomain != "" && other != nil && other.id != r.id {
+		return errs.Field(r.plugin.describe.Settings+".subdomain", "subdomain %q is already used by repository %q", r.access.Subdomain, other.Name())
+	}
+	return nil
+}
+
+// policy decides whether a record may be stored over existing, which is nil when its path is free.
+func (r *Repository) policy(rec format.Record, existing *content.Asset, blob content.Blob) error {
+	if existing == nil || existing.Blob.ID == blob.ID || rec.Class != content.Mutable {
+		return nil
+	}
+	if r.config.Storage.WritePolicy == Allow || rec.Latest && r.config.Storage.LatestPolicy {
+		return nil
+	}
+	return errs.New(errs.Conflict, "%s%s cannot be updated as asset already exists and redeploy is not allowed", r.config.Name, rec.Path)
+}
+
+// writable tells whether the repository takes changes at all.
+func (r *Repository) writable() error {
+	if r.config.Storage.WritePolicy == Deny {
+		return errs.New(errs.Forbidden, "repository %s is read-only", r.config.Name)
+	}
+	return nil
+}
