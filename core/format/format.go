@@ -46,6 +46,9 @@ type Descriptor struct {
 	DeleteStatus int
 	// NamedBy is the kind of the assets that make a name exist: lists of names are made from them.
 	NamedBy string
+	// Usage is shell commands, one a line, that show how clients use a repository. "{host}" stands for the host, with its
+	// port, that leads to it, "{address}" for what clients write before a name: the host and maybe a path.
+	Usage string
 }
 
 // Route is what a request means.

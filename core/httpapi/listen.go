@@ -106,7 +106,7 @@ type connector struct {
 // Close frees the port at once; running transfers go on to their end.
 func (c *connector) Close() {
 	closed := make(chan struct{})
-	c.server.RegisterOnShutdown(func() { close(closed) })
+	c.server.RegisterOnShutdown(sync.OnceFunc(func() { close(closed) }))
 	c.listener.running.Go(func() {
 		_ = c.server.Shutdown(context.Background())
 		c.listener.mu.Lock()

@@ -9,9 +9,9 @@ import (
 	"gorm.io/gorm"
 )
 
-// committer runs SQLite's write transactions. SQLite has one writer at a time, and a durable commit costs a disk flush;
-// so all transactions that wait at the same moment share one commit. Each runs in a savepoint of its own: one that fails
-// leaves the others.
+// committer runs SQLite's write transactions, on a connection of its own. SQLite has one writer at a time, and a durable
+// commit costs a disk flush; so all transactions that wait at the same moment share one commit. Each runs in a savepoint
+// of its own: one that fails leaves the others.
 type committer struct {
 	db    *gorm.DB
 	queue chan *transaction
@@ -22,8 +22,8 @@ type committer struct {
 
 type transaction struct {
 	ctx context.Context
-	run func(*gorm.DB) (end func(), err error)
-	end func()
+	tx  *Tx
+	fn  func(*Tx) error
 	// result is sent once.
 	result chan error
 }
@@ -39,12 +39,11 @@ func newCommitter(db *gorm.DB) *committer {
 	return c
 }
 
-func (c *committer) do(ctx context.Context, run func(*gorm.DB) (func(), error)) error {
-	t := &transaction{ctx: ctx, run: run, result: make(chan error, 1)}
+func (c *committer) do(t *transaction) error {
 	select {
 	case c.queue <- t:
-	case <-ctx.Done():
-		return ctx.Err()
+	case <-t.ctx.Done():
+		return t.ctx.Err()
 	case <-c.quit:
 		return errClosed
 	}
@@ -93,69 +92,69 @@ func (c *committer) gather(first *transaction) []*transaction {
 	return ts
 }
 
-// commit runs the transactions and answers each. Caches are told that a transaction is over before its caller is.
+// commit runs the transactions and answers each, after the commit: what one of them found may have been another's work.
+// Caches are told that a transaction is over before its caller is.
 func (c *committer) commit(ts []*transaction) {
-	var ran []*transaction
-	db := c.db.Begin()
-	err := db.Error
-	if err == nil {
+	results, err := c.together(ts)
+	if err != nil && len(ts) > 1 {
+		// Whoever caused it, for example by filling the disk, shall be alone with it.
 		for _, t := range ts {
-			if e := c.savepoint(db, t); e != nil {
-				t.finish(e)
-				continue
-			}
-			ran = append(ran, t)
+			c.commit([]*transaction{t})
 		}
-		if len(ran) == 0 {
-			db.Rollback()
-			return
-		}
-		if err = db.Commit().Error; err != nil {
-			db.Rollback()
-			err = fmt.Errorf("commit: %w", err)
-		}
-	} else {
-		ran, err = ts, fmt.Errorf("begin: %w", err)
+		return
 	}
-	for _, t := range ran {
-		t.finish(err)
+	for i, t := range ts {
+		t.tx.end()
+		if err != nil {
+			results[i] = err
+		}
+		t.result <- results[i]
 	}
 }
 
-func (c *committer) savepoint(db *gorm.DB, t *transaction) (err error) {
-	if err := t.ctx.Err(); err != nil {
-		return err
+// together runs the transactions in one of SQLite's. It returns each one's own error, or one error for all of them when
+// nothing was committed.
+func (c *committer) together(ts []*transaction) (results []error, err error) {
+	results = make([]error, len(ts))
+	if err := c.exec("BEGIN IMMEDIATE"); err != nil {
+		return results, err
 	}
-	if err := db.Exec("SAVEPOINT t").Error; err != nil {
-		return fmt.Errorf("savepoint: %w", err)
-	}
-	if err := t.guarded(db); err != nil {
-		if e := db.Exec("ROLLBACK TO t").Error; e != nil {
-			return errors.Join(err, fmt.Errorf("roll back: %w", e))
+	for i, t := range ts {
+		if results[i], err = c.savepoint(t); err != nil {
+			break
 		}
-		db.Exec("RELEASE t")
-		return err
 	}
-	if err := db.Exec("RELEASE t").Error; err != nil {
-		return fmt.Errorf("release savepoint: %w", err)
+	if err == nil {
+		err = c.exec("COMMIT")
+	}
+	if err != nil {
+		_ = c.exec("ROLLBACK") // an error means that SQLite did it before
+	}
+	return results, err
+}
+
+// savepoint runs a transaction. lost is set when that took everybody's work: SQLite rolls back all of it when, for
+// example, the disk is full (sqlite.org/lang_transaction.html, section 3).
+func (c *committer) savepoint(t *transaction) (result, lost error) {
+	if err := t.ctx.Err(); err != nil {
+		return err, nil
+	}
+	if err := c.exec("SAVEPOINT t"); err != nil {
+		return nil, err
+	}
+	t.tx.begin()
+	if err := t.tx.run(t.fn); err != nil {
+		if c.exec("ROLLBACK TO t") != nil || c.exec("RELEASE t") != nil {
+			return nil, err
+		}
+		return err, nil
+	}
+	return nil, c.exec("RELEASE t")
+}
+
+func (c *committer) exec(statement string) error {
+	if err := c.db.Exec(statement).Error; err != nil {
+		return fmt.Errorf("%s: %w", statement, err)
 	}
 	return nil
-}
-
-// guarded turns a panic of the caller's function into an error: it must not end the committer, which serves everybody.
-func (t *transaction) guarded(db *gorm.DB) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic in transaction: %v", p)
-		}
-	}()
-	t.end, err = t.run(db)
-	return err
-}
-
-func (t *transaction) finish(err error) {
-	if t.end != nil {
-		t.end()
-	}
-	t.result <- err
 }

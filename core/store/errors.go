@@ -7,8 +7,8 @@ import (
 	"io"
 	"net"
 
-	"github.com/glebarez/go-sqlite"
 	"github.com/jackc/pgx/v5/pgconn"
+	"modernc.org/sqlite"
 
 	"github.com/repomgr/repomgr/core/errs"
 )

@@ -127,49 +127,67 @@ func (tx *Tx) PutAsset(rec AssetRecord, blob content.Blob, existing *content.Ass
 		s := string(rec.Attributes)
 		attributes = &s
 	}
-	var id int64
+	var row assetTimes
+	topic := "asset.created"
 	if existing == nil {
-		_, err = tx.scan(&id, `INSERT INTO assets (repository_id, component_id, path, kind, name, digest, content_type, attributes, blob_id,
- uploader, uploader_ip, created_at, updated_at, touched_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, $NOW, $NOW, $NOW) RETURNING id`,
-			rec.RepositoryID, component, rec.Path, rec.Kind, rec.Name, rec.Digest.String(), rec.ContentType, attributes, blob.ID,
+		_, err = tx.scan(&row, `INSERT INTO assets (repository_id, component_id, path, kind, name, digest, content_type, attributes, blob_id,
+ uploader, uploader_ip, created_at, updated_at, touched_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, $NOW, $NOW, $NOW)
+ RETURNING id, created_at, updated_at, touched_at`,
+			rec.RepositoryID, nullable(component), rec.Path, rec.Kind, rec.Name, rec.Digest.String(), rec.ContentType, attributes, blob.ID,
 			rec.Uploader, rec.UploaderIP)
 	} else {
-		id, err = existing.ID, tx.replace(rec, component, attributes, blob, *existing)
+		topic = "asset.updated"
+		row, err = tx.replace(rec, component, attributes, blob, *existing)
 	}
 	if err != nil {
 		return content.Asset{}, fmt.Errorf("record asset %s: %w", rec.Path, err)
 	}
-	if err := tx.putReferences(id, rec.References); err != nil {
+	if err := tx.putReferences(row.ID, rec.References); err != nil {
 		return content.Asset{}, fmt.Errorf("record references of %s: %w", rec.Path, err)
-	}
-	topic := "asset.created"
-	if existing != nil {
-		topic = "asset.updated"
 	}
 	if err := tx.emit(topic, rec.RepositoryID, assetEvent{Path: rec.Path, Kind: rec.Kind, Name: rec.Name, Digest: rec.Digest, User: rec.Uploader}); err != nil {
 		return content.Asset{}, err
 	}
-	return tx.Asset(rec.RepositoryID, rec.Path)
+	return content.Asset{
+		ID: row.ID, RepositoryID: rec.RepositoryID, ComponentID: component, Path: rec.Path, Kind: rec.Kind, Name: rec.Name,
+		Digest: rec.Digest, ContentType: rec.ContentType, Attributes: rec.Attributes, Uploader: rec.Uploader, UploaderIP: rec.UploaderIP,
+		CreatedAt: millis(row.CreatedAt), UpdatedAt: millis(row.UpdatedAt), TouchedAt: millis(row.TouchedAt), Blob: blob,
+	}, nil
 }
 
-func (tx *Tx) replace(rec AssetRecord, component *int64, attributes *string, blob content.Blob, existing content.Asset) error {
-	n, err := tx.exec(`UPDATE assets SET component_id = ?, kind = ?, name = ?, digest = ?, content_type = ?, attributes = ?, blob_id = ?,
- uploader = ?, uploader_ip = ?, updated_at = $NOW, touched_at = $NOW WHERE id = ? AND deleted_at IS NULL AND blob_id = ?`,
-		component, rec.Kind, rec.Name, rec.Digest.String(), rec.ContentType, attributes, blob.ID, rec.Uploader, rec.UploaderIP,
-		existing.ID, existing.Blob.ID)
+// assetTimes is what the database says of an asset that was just written.
+type assetTimes struct{ ID, CreatedAt, UpdatedAt, TouchedAt int64 }
+
+// replace gives the existing asset new content unless another transaction was faster: updated_at grows with every change.
+func (tx *Tx) replace(rec AssetRecord, component int64, attributes *string, blob content.Blob, existing content.Asset) (row assetTimes, err error) {
+	n, err := tx.scan(&row, `UPDATE assets SET component_id = ?, kind = ?, name = ?, digest = ?, content_type = ?, attributes = ?, blob_id = ?,
+ uploader = ?, uploader_ip = ?, updated_at = CASE WHEN updated_at < $NOW THEN $NOW ELSE updated_at + 1 END, touched_at = $NOW
+ WHERE id = ? AND deleted_at IS NULL AND updated_at = ?
+ RETURNING id, created_at, updated_at, touched_at`,
+		nullable(component), rec.Kind, rec.Name, rec.Digest.String(), rec.ContentType, attributes, blob.ID, rec.Uploader, rec.UploaderIP,
+		existing.ID, existing.UpdatedAt.UnixMilli())
 	if err != nil {
-		return err
+		return row, err
 	}
 	if n == 0 {
-		return errRetry
+		return row, errRetry
 	}
 	_, err = tx.exec(`DELETE FROM asset_references WHERE asset_id = ?`, existing.ID)
-	return err
+	return row, err
 }
 
-func (tx *Tx) putComponent(rec AssetRecord) (*int64, error) {
+// nullable is NULL for the id of nothing.
+func nullable(id int64) *int64 {
+	if id == 0 {
+		return nil
+	}
+	return &id
+}
+
+// putComponent returns the id of the record's component; zero when it has none.
+func (tx *Tx) putComponent(rec AssetRecord) (int64, error) {
 	if rec.Component == nil {
-		return nil, nil
+		return 0, nil
 	}
 	c := *rec.Component
 	var id int64
@@ -177,9 +195,9 @@ func (tx *Tx) putComponent(rec AssetRecord) (*int64, error) {
  ON CONFLICT (repository_id, namespace, name, version) DO UPDATE SET kind = excluded.kind RETURNING id`,
 		rec.RepositoryID, c.Kind, c.Namespace, c.Name, c.Version)
 	if err != nil {
-		return nil, fmt.Errorf("record component %s %s: %w", c.Name, c.Version, err)
+		return 0, fmt.Errorf("record component %s %s: %w", c.Name, c.Version, err)
 	}
-	return &id, nil
+	return id, nil
 }
 
 func (tx *Tx) putReferences(assetID int64, references []content.Reference) error {
@@ -231,6 +249,7 @@ func (tx *Tx) emit(topic string, repositoryID int64, payload any) error {
 	if err != nil {
 		return fmt.Errorf("event %s: %w", topic, err)
 	}
+	tx.emitted = true
 	if _, err := tx.exec(`INSERT INTO outbox (at, topic, repository_id, payload) VALUES ($NOW, ?, ?, ?)`, topic, repositoryID, string(body)); err != nil {
 		return fmt.Errorf("event %s: %w", topic, err)
 	}

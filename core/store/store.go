@@ -6,16 +6,17 @@ import (
 	"context"
 	"database/sql"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"net/url"
+	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"time"
 
-	sqlite "github.com/glebarez/sqlite"
 	"github.com/pressly/goose/v3"
-	"gorm.io/driver/postgres"
+	"github.com/pressly/goose/v3/lock"
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
 )
@@ -30,14 +31,19 @@ var migrations embed.FS
 // Store is an open database.
 type Store struct {
 	dialect dialect
-	// read is a pool for queries; write is where transactions run: the committer's one connection on SQLite, the same
-	// pool as read on PostgreSQL.
-	read, write *gorm.DB
-	committer   *committer
+	// db runs queries, and on PostgreSQL transactions too.
+	db *gorm.DB
+	// committer runs the transactions on SQLite; nil on PostgreSQL.
+	committer *committer
+	pools     []*sql.DB
 	// Epochs tells caches of assets when what they hold is outdated. It is nil where other nodes may write: assets
 	// can't be cached there.
 	Epochs *Epochs
-	log    *slog.Logger
+	// Node names this process among those that share the database.
+	Node    string
+	emitted signal
+	closed  atomic.Bool
+	log     *slog.Logger
 }
 
 // dialect is what differs between the databases, beside the migrations.
@@ -52,9 +58,6 @@ var (
 	dialectPostgres = dialect{name: "postgres", now: "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"}
 )
 
-// readers is how many connections read a SQLite database at the same time.
-const readers = 8
-
 // Open opens the database and brings its schema up to date. With an empty databaseURL it is the SQLite file at path,
 // created when absent; otherwise a PostgreSQL one (postgres://user:password@host:port/name?options). A schema newer
 // than this binary's is refused.
@@ -65,85 +68,43 @@ func Open(ctx context.Context, path, databaseURL string, log *slog.Logger) (*Sto
 	return openSQLite(ctx, path, log)
 }
 
-func openSQLite(ctx context.Context, path string, log *slog.Logger) (*Store, error) {
-	dsn := func(options ...string) string {
-		q := url.Values{"_txlock": {"immediate"}, "_pragma": append([]string{
-			"journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "busy_timeout(10000)", "temp_store(MEMORY)", "cache_size(-8000)",
-		}, options...)}
-		return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
-	}
-	write, err := open(sqlite.Open(dsn()), 1)
+// connect opens a pool of connections, which Close closes.
+func (s *Store) connect(driver, dsn string, size int) (*sql.DB, error) {
+	pool, err := sql.Open(driver, dsn)
 	if err != nil {
-		return nil, fmt.Errorf("open database %s: %w", path, err)
+		return nil, err
 	}
-	s := &Store{dialect: dialectSQLite, write: write, Epochs: NewEpochs(), log: log}
-	if err := s.migrate(ctx); err != nil {
-		closeDB(write)
-		return nil, fmt.Errorf("open database %s: %w", path, err)
-	}
-	s.read, err = open(sqlite.Open(dsn("query_only(1)", "cache_size(-2000)")), readers)
-	if err != nil {
-		closeDB(write)
-		return nil, fmt.Errorf("open database %s: %w", path, err)
-	}
-	s.committer = newCommitter(write)
-	return s, nil
+	pool.SetMaxOpenConns(size)
+	pool.SetMaxIdleConns(size)
+	s.pools = append(s.pools, pool)
+	return pool, nil
 }
 
-func openPostgres(ctx context.Context, databaseURL string, log *slog.Logger) (*Store, error) {
-	db, err := open(postgres.Open(databaseURL), 32)
-	if err != nil {
-		return nil, fmt.Errorf("open PostgreSQL database: %w", err)
-	}
-	s := &Store{dialect: dialectPostgres, read: db, write: db, log: log}
-	if err := s.migrate(ctx); err != nil {
-		closeDB(db)
-		return nil, fmt.Errorf("open PostgreSQL database: %w", err)
-	}
-	return s, nil
-}
-
-func open(d gorm.Dialector, conns int) (*gorm.DB, error) {
-	db, err := gorm.Open(d, &gorm.Config{
+func open(d gorm.Dialector, prepare bool) (*gorm.DB, error) {
+	return gorm.Open(d, &gorm.Config{
 		SkipDefaultTransaction: true,
-		PrepareStmt:            true,
+		DisableAutomaticPing:   true,
+		PrepareStmt:            prepare,
 		Logger:                 logger.Discard,
 	})
-	if err != nil {
-		return nil, err
-	}
-	pool, err := db.DB()
-	if err != nil {
-		return nil, err
-	}
-	pool.SetMaxOpenConns(conns)
-	pool.SetMaxIdleConns(conns)
-	return db, nil
-}
-
-func closeDB(db *gorm.DB) error {
-	pool, err := db.DB()
-	if err != nil {
-		return err
-	}
-	return pool.Close()
 }
 
 // migrate brings the schema up to date, each migration in one transaction.
-func (s *Store) migrate(ctx context.Context) error {
+func (s *Store) migrate(ctx context.Context, pool *sql.DB) error {
 	files, err := fs.Sub(migrations, "migrations/"+s.dialect.name)
 	if err != nil {
 		return err
 	}
-	pool, err := s.write.DB()
-	if err != nil {
-		return err
-	}
-	d := goose.DialectSQLite3
+	d, options := goose.DialectSQLite3, []goose.ProviderOption{goose.WithSlog(slog.New(slog.DiscardHandler))}
 	if s.dialect.name == dialectPostgres.name {
-		d = goose.DialectPostgres
+		// Nodes may start at the same moment.
+		locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 300)) // ask each second, 300 times
+		if err != nil {
+			return err
+		}
+		d, options = goose.DialectPostgres, append(options, goose.WithSessionLocker(locker))
 	}
-	provider, err := goose.NewProvider(d, pool, files, goose.WithSlog(slog.New(slog.DiscardHandler)))
+	provider, err := goose.NewProvider(d, pool, files, options...)
 	if err != nil {
 		return err
 	}
@@ -167,21 +128,20 @@ func (s *Store) migrate(ctx context.Context) error {
 
 // Close ends the running transactions and closes the database.
 func (s *Store) Close() error {
+	s.closed.Store(true)
 	if s.committer != nil {
 		s.committer.stop()
 	}
-	err := closeDB(s.write)
-	if s.read != s.write {
-		if e := closeDB(s.read); err == nil {
-			err = e
-		}
+	var failed []error
+	for _, pool := range s.pools {
+		failed = append(failed, pool.Close())
 	}
-	return err
+	return errors.Join(failed...)
 }
 
 // Ping tells whether the database answers.
 func (s *Store) Ping(ctx context.Context) error {
-	return classify(s.read.WithContext(ctx).Exec("SELECT 1").Error)
+	return classify(s.db.WithContext(ctx).Exec("SELECT 1").Error)
 }
 
 // Tx is a running write transaction. It is valid until the function given to Update returns.
@@ -190,23 +150,45 @@ type Tx struct {
 	dialect dialect
 	epochs  *Epochs
 	dirty   []int
+	// emitted tells that the transaction wrote an event.
+	emitted bool
 }
 
 // Update runs fn in a transaction, which is committed, durably, when Update returns nil, and has not happened
 // otherwise. fn may run more than once and must not do anything but use tx: on SQLite it holds up all other writers.
-// fn runs on when ctx ends; only a transaction that has not begun is given up.
+// fn runs on when ctx ends; only a transaction that has not begun is given up. A panic of fn is returned as an error.
 func (s *Store) Update(ctx context.Context, fn func(tx *Tx) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	run := func(db *gorm.DB) (done func(), err error) {
-		tx := &Tx{db: db, dialect: s.dialect, epochs: s.Epochs}
-		return tx.end, fn(tx)
+	if s.committer == nil {
+		return classify(s.updatePostgres(ctx, fn))
 	}
-	if s.committer != nil {
-		return classify(s.committer.do(ctx, run))
+	t := &transaction{ctx: ctx, tx: &Tx{db: s.committer.db, dialect: s.dialect, epochs: s.Epochs}, fn: fn, result: make(chan error, 1)}
+	if err := s.committer.do(t); err != nil {
+		return classify(err)
 	}
-	return classify(s.updatePostgres(ctx, run))
+	if t.tx.emitted {
+		s.emitted.notify()
+	}
+	return nil
+}
+
+// run calls fn, and turns a panic into an error: one caller's mistake must not end the process, nor the committer, which
+// serves everybody.
+func (tx *Tx) run(fn func(*Tx) error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic in transaction: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return fn(tx)
+}
+
+// begin makes tx ready for a run of its function, which may not be the first.
+func (tx *Tx) begin() {
+	tx.end()
+	tx.emitted = false
 }
 
 // end says that the transaction is over, committed or not, and that caches may be filled again.
@@ -228,26 +210,6 @@ func (tx *Tx) change(repositoryID int64, path, name string) {
 	}
 }
 
-// attempts is how often a transaction is run that others got in the way of.
-const attempts = 10
-
-func (s *Store) updatePostgres(ctx context.Context, run func(*gorm.DB) (func(), error)) error {
-	for attempt := 1; ; attempt++ {
-		err := s.write.WithContext(context.WithoutCancel(ctx)).Transaction(func(db *gorm.DB) error {
-			_, err := run(db)
-			return err
-		}, &sql.TxOptions{})
-		if err == nil || attempt == attempts || !transient(err) {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(time.Duration(attempt) * 5 * time.Millisecond):
-		}
-	}
-}
-
 // sql puts the dialect's expression for the time in place of $NOW in query.
 func (d dialect) sql(query string) string { return strings.ReplaceAll(query, "$NOW", d.now) }
 
@@ -262,7 +224,7 @@ func (tx *Tx) scan(dest any, query string, args ...any) (int64, error) {
 }
 
 func (s *Store) scan(ctx context.Context, dest any, query string, args ...any) (int64, error) {
-	r := s.read.WithContext(ctx).Raw(s.dialect.sql(query), args...).Scan(dest)
+	r := s.db.WithContext(ctx).Raw(s.dialect.sql(query), args...).Scan(dest)
 	return r.RowsAffected, classify(r.Error)
 }
 

@@ -11,22 +11,49 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
 
 	"github.com/repomgr/repomgr/core/content"
 	"github.com/repomgr/repomgr/core/errs"
+	"github.com/repomgr/repomgr/internal/testenv"
 )
+
+func TestMain(m *testing.M) { testenv.Main(m) }
 
 // each runs a test on every database.
 func each(t *testing.T, test func(t *testing.T, s *Store)) {
+	eachDatabase(t, func(t *testing.T, database func() (*Store, error)) { test(t, mustOpen(t, database)) })
+}
+
+// eachDatabase runs a test on every kind of database; each call of database opens the same one, as another process would.
+func eachDatabase(t *testing.T, test func(t *testing.T, database func() (*Store, error))) {
+	log := slog.New(slog.DiscardHandler)
 	t.Run("sqlite", func(t *testing.T) {
-		s, err := Open(t.Context(), filepath.Join(t.TempDir(), "repomgr.db"), "", slog.New(slog.DiscardHandler))
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = s.Close() })
-		test(t, s)
+		path := filepath.Join(t.TempDir(), "repomgr.db")
+		test(t, func() (*Store, error) { return Open(t.Context(), path, "", log) })
 	})
+	t.Run("postgres", func(t *testing.T) {
+		url := testenv.Postgres(t)
+		test(t, func() (*Store, error) { return Open(t.Context(), "", url, log) })
+	})
+}
+
+func mustOpen(t testing.TB, database func() (*Store, error)) *Store {
+	t.Helper()
+	s, err := database()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+// sqliteStore returns an empty SQLite database, for what only it does.
+func sqliteStore(t testing.TB) *Store {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "repomgr.db")
+	return mustOpen(t, func() (*Store, error) { return Open(t.Context(), path, "", slog.New(slog.DiscardHandler)) })
 }
 
 // fixture is a store with one blob store and repositories "a" and "b".
@@ -36,7 +63,7 @@ type fixture struct {
 	a, b      int64
 }
 
-func newFixture(t *testing.T, s *Store) fixture {
+func newFixture(t testing.TB, s *Store) fixture {
 	t.Helper()
 	f := fixture{Store: s}
 	err := s.Update(t.Context(), func(tx *Tx) (err error) {
@@ -55,37 +82,40 @@ func newFixture(t *testing.T, s *Store) fixture {
 	return f
 }
 
-var (
-	keys       sync.Map
-	keyCounter atomic.Int64
-)
+// keys makes the keys of staged bytes unique.
+var keys atomic.Int64
 
 // put stores an asset whose bytes are its body.
-func (f fixture) put(t *testing.T, repository int64, kind, name, path, body string, refs ...content.Reference) content.Asset {
+func (f fixture) put(t testing.TB, repository int64, kind, name, path, body string, refs ...content.Reference) content.Asset {
 	t.Helper()
-	d := digest.FromString(body)
-	n, _ := keys.LoadOrStore(t.Name(), new(int))
-	*n.(*int)++
-	var asset content.Asset
-	err := f.Update(t.Context(), func(tx *Tx) error {
-		blob, err := tx.PutBlob(content.Staged{StoreID: f.blobStore, Key: fmt.Sprintf("%s.%d", d.Encoded(), *n.(*int)), SHA256: d.Encoded(), Size: int64(len(body))})
-		if err != nil {
-			return err
-		}
-		var existing *content.Asset
-		if old, err := tx.Asset(repository, path); err == nil {
-			existing = &old
-		} else if !errs.Is(err, errs.NotFound) {
-			return err
-		}
-		asset, err = tx.PutAsset(AssetRecord{RepositoryID: repository, Path: path, Kind: kind, Name: name, Digest: d, ContentType: "text/plain",
-			Component: &content.Component{Name: name, Version: path, Kind: kind}, References: refs}, blob, existing)
-		return err
-	})
+	asset, err := f.tryPut(t.Context(), AssetRecord{RepositoryID: repository, Path: path, Kind: kind, Name: name, ContentType: "text/plain",
+		Component: &content.Component{Name: name, Version: path, Kind: kind}, References: refs}, body)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return asset
+}
+
+// tryPut stores an asset as an upload does: bytes first, then in one transaction their row and what names them.
+func (f fixture) tryPut(ctx context.Context, rec AssetRecord, body string) (asset content.Asset, err error) {
+	rec.Digest = digest.FromString(body)
+	sum := rec.Digest.Encoded()
+	staged := content.Staged{StoreID: f.blobStore, Key: fmt.Sprintf("%s.%d", sum, keys.Add(1)), SHA256: sum, Size: int64(len(body))}
+	err = f.Update(ctx, func(tx *Tx) error {
+		blob, err := tx.PutBlob(staged)
+		if err != nil {
+			return err
+		}
+		var existing *content.Asset
+		if old, err := tx.Asset(rec.RepositoryID, rec.Path); err == nil {
+			existing = &old
+		} else if !errs.Is(err, errs.NotFound) {
+			return err
+		}
+		asset, err = tx.PutAsset(rec, blob, existing)
+		return err
+	})
+	return asset, err
 }
 
 func TestAssets(t *testing.T) {
@@ -100,6 +130,12 @@ func TestAssets(t *testing.T) {
 		moved := f.put(t, f.a, "tag", "img", "/img/v1", "two")
 		if moved.ID != first.ID || moved.Digest == first.Digest || moved.Blob.Size != 3 {
 			t.Errorf("moved tag = %+v", moved)
+		}
+		for _, a := range []content.Asset{again, moved} {
+			stored, err := s.Asset(ctx, f.a, a.Path)
+			if diff := cmp.Diff(stored, a); err != nil || diff != "" {
+				t.Errorf("PutAsset returned another asset than is stored: %v\n%s", err, diff)
+			}
 		}
 		if _, err := s.Asset(ctx, f.b, "/img/v1"); !errs.Is(err, errs.NotFound) {
 			t.Errorf("asset of another repository: %v", err)
@@ -264,33 +300,19 @@ func TestUpdateContext(t *testing.T) {
 	})
 }
 
+// BenchmarkPutAsset: eight clients (two processors) that store one small asset after the other.
 func BenchmarkPutAsset(b *testing.B) {
-	s, err := Open(b.Context(), filepath.Join(b.TempDir(), "repomgr.db"), "", slog.New(slog.DiscardHandler))
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer s.Close()
-	var blobStore, repo int64
-	if err := s.Update(b.Context(), func(tx *Tx) (err error) {
-		if blobStore, err = tx.CreateBlobStore(BlobStore{UUID: "u", Name: "default", Type: "File", Config: "{}"}); err != nil {
-			return err
-		}
-		repo, err = tx.CreateRepository(Repository{Name: "a", Format: "docker", Type: "hosted", BlobStoreID: blobStore, Config: "{}"})
-		return err
-	}); err != nil {
-		b.Fatal(err)
-	}
+	f := newFixture(b, sqliteStore(b))
 	b.SetParallelism(4)
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			n := keyCounter.Add(1)
-			d := digest.FromString(fmt.Sprint(n))
-			if err := s.Update(b.Context(), func(tx *Tx) error {
-				blob, err := tx.PutBlob(content.Staged{StoreID: blobStore, Key: d.Encoded(), SHA256: d.Encoded(), Size: 1})
+			d := digest.FromString(fmt.Sprint(keys.Add(1)))
+			if err := f.Update(b.Context(), func(tx *Tx) error {
+				blob, err := tx.PutBlob(content.Staged{StoreID: f.blobStore, Key: d.Encoded(), SHA256: d.Encoded(), Size: 1})
 				if err != nil {
 					return err
 				}
-				_, err = tx.PutAsset(AssetRecord{RepositoryID: repo, Path: "/img/blobs/" + d.String(), Kind: "blob", Name: "img", Digest: d}, blob, nil)
+				_, err = tx.PutAsset(AssetRecord{RepositoryID: f.a, Path: "/img/blobs/" + d.String(), Kind: "blob", Name: "img", Digest: d}, blob, nil)
 				return err
 			}); err != nil {
 				b.Error(err)

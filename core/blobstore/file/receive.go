@@ -1,0 +1,99 @@
+package file
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+)
+
+const (
+	bufferSize = 128 << 10
+	// writeBackEvery is how much of a large body is handed to the medium at a time, so that little is left to write when
+	// the body ends and is synced.
+	writeBackEvery = 4 << 20
+)
+
+// buffers is a pool of copy buffers.
+type buffers struct{ pool sync.Pool }
+
+func (b *buffers) get() *[bufferSize]byte {
+	if buf, ok := b.pool.Get().(*[bufferSize]byte); ok {
+		return buf
+	}
+	return new([bufferSize]byte)
+}
+
+// chunk is what the writing side hands to the digesting side: the first n bytes of a buffer.
+type chunk struct {
+	buf *[bufferSize]byte
+	n   int
+}
+
+// receive copies r to its end to the end of f, which is at offset, and to the digester. n bytes were both written and
+// digested when it returns. A body that fits into one buffer is digested here, a larger one in a goroutine while the next
+// part is read and written. A slow r holds one buffer.
+func (b *buffers) receive(ctx context.Context, r io.Reader, f *os.File, offset int64, d digester) (n int64, readErr, writeErr error) {
+	buf := b.get()
+	m, readErr := fill(ctx, r, buf[:])
+	if readErr != nil {
+		defer b.pool.Put(buf)
+		w, writeErr := f.Write(buf[:m])
+		d.Write(buf[:w])
+		return int64(w), unlessEOF(readErr), writeErr
+	}
+
+	chunks := make(chan chunk, 1)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for c := range chunks {
+			d.Write(c.buf[:c.n])
+			b.pool.Put(c.buf)
+		}
+	}()
+	defer func() {
+		close(chunks)
+		<-done
+	}()
+	var handed int64
+	for {
+		w, writeErr := f.Write(buf[:m])
+		n += int64(w)
+		chunks <- chunk{buf, w}
+		if writeErr != nil || readErr != nil {
+			return n, unlessEOF(readErr), writeErr
+		}
+		if n-handed >= writeBackEvery {
+			startWriteBack(f, offset+handed, n-handed)
+			handed = n
+		}
+		buf = b.get()
+		m, readErr = fill(ctx, r, buf[:])
+	}
+}
+
+// fill reads until p is full, r ends (io.EOF) or fails, or the context ends.
+func fill(ctx context.Context, r io.Reader, p []byte) (n int, err error) {
+	for n < len(p) && err == nil {
+		if err := ctx.Err(); err != nil {
+			return n, err
+		}
+		var m int
+		m, err = r.Read(p[n:])
+		n += m
+	}
+	if err != nil && err != io.EOF && ctx.Err() != nil {
+		err = fmt.Errorf("%w: %w", ctx.Err(), err)
+	}
+	return n, err
+}
+
+// unlessEOF is err, or nil when that only says that the reader has ended.
+func unlessEOF(err error) error {
+	if err == io.EOF {
+		return nil
+	}
+	return err
+}

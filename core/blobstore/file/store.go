@@ -1,0 +1,183 @@
+// Package file keeps blobs in a directory of the local file system.
+//
+//	.repomgr-store.json                      the marker: whose store this is
+//	blobs/<2 hex>/<sha256 hex>.<random hex>  durable blobs; 256 directories, made when the store is created
+//	tmp/<random hex>                         writes in progress; nothing in it was ever acknowledged
+//	uploads/<id>.json, uploads/<id>.data     resumable uploads: state, and the bytes so far
+//
+// A blob's key is its file's name. It holds the sha256, so that stored bytes can be verified without the database.
+package file
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/repomgr/repomgr/core/blobstore"
+)
+
+const (
+	dirPerm  = 0o750
+	filePerm = 0o640
+	// patience is how long a second writer of an upload waits for the first one.
+	patience = 5 * time.Second
+	// staleAfter is the age at which a file in tmp is nobody's, where that can't be known from a lock.
+	staleAfter = 24 * time.Hour
+)
+
+// Options are the optional settings of Open.
+type Options struct {
+	// Create makes a store of a root that is absent or empty. Without it, such a root makes the store unavailable: it may
+	// be the mount point of a medium that is not mounted.
+	Create bool
+}
+
+// Store is a blobstore.Uploader in a directory.
+type Store struct {
+	root     string
+	identity Identity
+	// reason is why the store could not be opened; empty when it could.
+	reason string
+	// marker is the marker file, held open for the lock on it; nil when the store could not be opened.
+	marker   *os.File
+	buffers  buffers
+	sessions sessions
+	// boot names the time since the machine was started; empty when it is not known.
+	boot string
+}
+
+var _ blobstore.Uploader = (*Store)(nil)
+
+// Open opens the store in the directory root, which must be the store that id names. When it isn't, or can't be read, the
+// returned store is unavailable: each of its methods fails with an error that wraps blobstore.ErrUnavailable and tells the
+// reason. An error is returned for invalid arguments only. The caller closes the store.
+func Open(root string, id Identity, o Options) (*Store, error) {
+	if root == "" || id.Store == "" || id.Installation == "" {
+		return nil, errors.New("open blob store: root, store id and installation id are required")
+	}
+	root, err := filepath.Abs(root)
+	if err != nil {
+		return nil, fmt.Errorf("open blob store: %w", err)
+	}
+	s := &Store{root: root, identity: id, boot: bootID(), sessions: sessions{patience: patience, open: map[string]*session{}}}
+	if err := s.open(o); err != nil {
+		s.reason = err.Error()
+	}
+	return s, nil
+}
+
+// open checks, or makes, what is in the root, and clears tmp.
+func (s *Store) open(o Options) error {
+	err := checkMarker(s.root, s.identity)
+	if o.Create && errors.Is(err, errNoMarker) {
+		err = create(s.root, s.identity)
+	}
+	if err != nil {
+		return err
+	}
+	if err := checkLayout(s.root); err != nil {
+		return err
+	}
+	if s.marker, err = os.Open(filepath.Join(s.root, markerName)); err != nil {
+		return err
+	}
+	s.clearTmp()
+	return nil
+}
+
+// clearTmp removes what writes left behind that a crash ended. Another process, or another Store in this one, may be
+// writing there at this moment; so everything is removed only when nobody else holds the store's lock, else what is old. An
+// error is of no consequence: a store on a read-only medium can still be read.
+func (s *Store) clearTmp() {
+	before := time.Now()
+	if !lockAlone(s.marker) {
+		before = before.Add(-staleAfter)
+	}
+	lockShared(s.marker)
+	dir := filepath.Join(s.root, tmpDir)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		if i, err := e.Info(); err == nil && i.ModTime().Before(before) {
+			os.Remove(filepath.Join(dir, e.Name()))
+		}
+	}
+}
+
+// Close releases the store's lock. Writes in progress are not waited for.
+func (s *Store) Close() error {
+	if s.marker == nil {
+		return nil
+	}
+	return s.marker.Close()
+}
+
+// Unavailable tells why the store can't be used now; empty when it can. A store that could not be opened stays unavailable
+// until it is opened again; one whose medium went away is available again when that comes back.
+func (s *Store) Unavailable() string {
+	if s.reason != "" {
+		return s.reason
+	}
+	if err := checkMarker(s.root, s.identity); err != nil {
+		return err.Error()
+	}
+	return ""
+}
+
+// Space tells how many bytes an unprivileged writer can still add to the file system.
+func (s *Store) Space() (available int64, err error) {
+	if err := s.ready(context.Background()); err != nil {
+		return 0, err
+	}
+	n, err := space(s.root)
+	if err != nil {
+		return 0, s.fault("ask for the space of "+s.root, err)
+	}
+	return n, nil
+}
+
+// ready fails when the context has ended or the store could not be opened. It does no I/O.
+func (s *Store) ready(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if s.reason != "" {
+		return s.unavailable(s.reason)
+	}
+	return nil
+}
+
+func (s *Store) unavailable(reason string) error {
+	return fmt.Errorf("blob store %s: %w: %s", s.root, blobstore.ErrUnavailable, reason)
+}
+
+// present fails when the store is no longer where it was: a missing file says nothing then. It is asked before "there is
+// no such blob" is told to anybody, since an unmounted medium looks like an empty one.
+func (s *Store) present() error {
+	if err := checkMarker(s.root, s.identity); err != nil {
+		return s.unavailable(err.Error())
+	}
+	return nil
+}
+
+// fault wraps an error of the file system with the operation and the meaning it has for callers.
+func (s *Store) fault(op string, err error) error {
+	switch {
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return fmt.Errorf("%s: %w: %w", op, blobstore.ErrFull, err)
+	case errors.Is(err, syscall.EROFS):
+		return fmt.Errorf("%s: %w: %w", op, blobstore.ErrReadOnly, err)
+	case errors.Is(err, fs.ErrNotExist):
+		if gone := s.present(); gone != nil {
+			return fmt.Errorf("%s: %w", op, gone)
+		}
+	}
+	return fmt.Errorf("%s: %w", op, err)
+}

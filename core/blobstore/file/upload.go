@@ -1,0 +1,276 @@
+package file
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/repomgr/repomgr/core/blobstore"
+)
+
+// Begin implements blobstore.Uploader.
+func (s *Store) Begin(ctx context.Context, owner string, algs ...digest.Algorithm) (blobstore.Upload, error) {
+	if err := s.ready(ctx); err != nil {
+		return blobstore.Upload{}, err
+	}
+	if _, err := newDigester(algs); err != nil {
+		return blobstore.Upload{}, err
+	}
+	b, err := json.Marshal(state{Owner: owner, Algorithms: algs})
+	if err != nil {
+		return blobstore.Upload{}, fmt.Errorf("begin upload: %w", err)
+	}
+	u := blobstore.Upload{ID: random(), Owner: owner, ModTime: time.Now()}
+	if err := writeNew(s.statePath(u.ID), b); err != nil {
+		return blobstore.Upload{}, s.fault("begin upload", err)
+	}
+	return u, nil
+}
+
+// Upload implements blobstore.Uploader. It doesn't wait for a writer; the size then is what was written so far.
+func (s *Store) Upload(ctx context.Context, owner, id string) (blobstore.Upload, error) {
+	if err := s.ready(ctx); err != nil {
+		return blobstore.Upload{}, err
+	}
+	if !validID(id) {
+		return blobstore.Upload{}, about(id, blobstore.ErrNotFound)
+	}
+	if _, err := s.readState(owner, id); err != nil {
+		return blobstore.Upload{}, about(id, err)
+	}
+	size, modTime, err := s.dataSize(id)
+	if err != nil {
+		return blobstore.Upload{}, about(id, err)
+	}
+	return blobstore.Upload{ID: id, Owner: owner, Size: size, ModTime: modTime}, nil
+}
+
+// Append implements blobstore.Uploader.
+func (s *Store) Append(ctx context.Context, owner, id string, at int64, r io.Reader) (blobstore.Upload, error) {
+	ses, err := s.take(ctx, owner, id)
+	if err != nil {
+		return blobstore.Upload{}, about(id, err)
+	}
+	defer s.sessions.release(ses)
+	u := ses.upload
+	if at >= 0 && at != u.size {
+		return u.info(), about(id, fmt.Errorf("append at %d of %d bytes: %w", at, u.size, blobstore.ErrOffset))
+	}
+	if err := s.catchUp(ctx, u); err != nil {
+		return u.info(), about(id, err)
+	}
+	ses.upload = nil // so that it is read anew if r panics in mid-append
+	err = s.append(ctx, u, r)
+	ses.upload = u
+	return u.info(), about(id, err)
+}
+
+// append adds r to the data file. Whatever happens, u tells afterwards what is there.
+func (s *Store) append(ctx context.Context, u *upload, r io.Reader) error {
+	f, err := os.OpenFile(s.dataPath(u.id), os.O_WRONLY|os.O_APPEND|os.O_CREATE, filePerm)
+	if err != nil {
+		return s.fault("append", err)
+	}
+	defer f.Close()
+	n, readErr, writeErr := s.buffers.receive(ctx, r, f, u.size, u.digester)
+	u.hashed += n
+	u.size = u.hashed
+	if i, err := f.Stat(); err == nil {
+		u.size, u.modTime = i.Size(), i.ModTime()
+	}
+	if u.hashed-u.saved >= saveEvery {
+		// Without its state file's being up to date, the upload only costs more to continue after a restart.
+		_ = s.save(u)
+	}
+	if writeErr != nil {
+		return s.fault("append", writeErr)
+	}
+	if readErr != nil {
+		return fmt.Errorf("append: read: %w", readErr)
+	}
+	return nil
+}
+
+// Finish implements blobstore.Uploader.
+func (s *Store) Finish(ctx context.Context, owner, id string, want digest.Digest) (blobstore.Info, error) {
+	if want != "" {
+		if err := want.Validate(); err != nil {
+			return blobstore.Info{}, about(id, fmt.Errorf("digest %.200q: %w", want, err))
+		}
+	}
+	ses, err := s.take(ctx, owner, id)
+	if err != nil {
+		return blobstore.Info{}, about(id, err)
+	}
+	defer s.sessions.release(ses)
+	info, err := s.finish(ctx, ses.upload, want)
+	if err != nil {
+		return blobstore.Info{}, about(id, err)
+	}
+	ses.upload = nil
+	// The bytes are a blob now. A state file that stays is an empty upload, which expires.
+	_ = os.Remove(s.statePath(id))
+	return info, nil
+}
+
+func (s *Store) finish(ctx context.Context, u *upload, want digest.Digest) (blobstore.Info, error) {
+	if err := s.catchUp(ctx, u); err != nil {
+		return blobstore.Info{}, err
+	}
+	path := s.dataPath(u.id)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, filePerm) // an upload of nothing has no data file
+	if err != nil {
+		return blobstore.Info{}, s.fault("finish", err)
+	}
+	defer f.Close()
+	sums := u.digester.sums()
+	if want != "" {
+		if err := s.verify(ctx, f, want, sums); err != nil {
+			return blobstore.Info{}, err
+		}
+	}
+	info, err := s.publish(f, path, u.size, sums)
+	if err != nil {
+		return blobstore.Info{}, s.fault("finish", err)
+	}
+	return info, nil
+}
+
+// verify compares want with the sum of its algorithm, which it computes from f if it isn't among the sums.
+func (s *Store) verify(ctx context.Context, f io.Reader, want digest.Digest, sums map[digest.Algorithm]digest.Digest) error {
+	alg := want.Algorithm()
+	if _, ok := sums[alg]; !ok {
+		d := digester{alg: alg.Hash()}
+		if _, err := s.digest(ctx, f, d); err != nil {
+			return s.fault("read data", err)
+		}
+		sums[alg] = d.sums()[alg]
+	}
+	if sums[alg] != want {
+		return &blobstore.DigestError{Want: want, Got: sums[alg]}
+	}
+	return nil
+}
+
+// Cancel implements blobstore.Uploader.
+func (s *Store) Cancel(ctx context.Context, owner, id string) error {
+	ses, err := s.take(ctx, owner, id)
+	if err != nil {
+		return about(id, err)
+	}
+	defer s.sessions.release(ses)
+	return about(id, s.drop(ses))
+}
+
+// Expire implements blobstore.Uploader. An upload that is being written is not expired, however slowly it grows.
+func (s *Store) Expire(ctx context.Context, before time.Time) (int, error) {
+	if err := s.ready(ctx); err != nil {
+		return 0, err
+	}
+	files, err := names(filepath.Join(s.root, uploadsDir))
+	if err != nil {
+		return 0, s.fault("expire uploads", err)
+	}
+	ids := map[string]bool{}
+	for _, file := range files {
+		// A power cut may leave data without a state.
+		if id := strings.TrimSuffix(strings.TrimSuffix(file, ".json"), ".data"); validID(id) {
+			ids[id] = true
+		}
+	}
+	n := 0
+	for id := range ids {
+		if err := ctx.Err(); err != nil {
+			return n, err
+		}
+		dropped, err := s.expire(id, before)
+		if err != nil {
+			return n, about(id, err)
+		}
+		if dropped {
+			n++
+		}
+	}
+	return n, nil
+}
+
+func (s *Store) expire(id string, before time.Time) (dropped bool, err error) {
+	ses, ok := s.sessions.try(id)
+	if !ok {
+		return false, nil
+	}
+	defer s.sessions.release(ses)
+	_, grown, err := s.dataSize(id)
+	if errors.Is(err, blobstore.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil || !grown.Before(before) {
+		return false, err
+	}
+	return true, s.drop(ses)
+}
+
+// drop removes an upload. The state goes last, so that a crash in between leaves an upload to cancel.
+func (s *Store) drop(ses *session) error {
+	ses.upload = nil
+	for _, path := range []string{s.dataPath(ses.id), s.statePath(ses.id)} {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return s.fault("drop", err)
+		}
+	}
+	return nil
+}
+
+// take acquires an upload's session, with its state read and its size up to date. The caller releases it.
+func (s *Store) take(ctx context.Context, owner, id string) (*session, error) {
+	if err := s.ready(ctx); err != nil {
+		return nil, err
+	}
+	if !validID(id) {
+		return nil, blobstore.ErrNotFound
+	}
+	ses, err := s.sessions.acquire(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.enter(ses, owner); err != nil {
+		s.sessions.release(ses)
+		return nil, err
+	}
+	return ses, nil
+}
+
+func (s *Store) enter(ses *session, owner string) error {
+	if ses.upload != nil && ses.upload.owner != owner {
+		return blobstore.ErrNotFound
+	}
+	if ses.upload == nil {
+		u, err := s.load(owner, ses.id)
+		if err != nil {
+			return err
+		}
+		ses.upload = u
+	}
+	if err := s.measure(ses.upload); err != nil {
+		ses.upload = nil
+		return err
+	}
+	return nil
+}
+
+// about tells which upload an error is about.
+func about(id string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("upload %.200q: %w", id, err)
+}

@@ -1,0 +1,13 @@
+package memory_test
+
+import (
+	"testing"
+
+	"github.com/repomgr/repomgr/core/blobstore"
+	"github.com/repomgr/repomgr/core/blobstore/blobtest"
+	"github.com/repomgr/repomgr/core/blobstore/memory"
+)
+
+func TestStore(t *testing.T) {
+	blobtest.Run(t, func(*testing.T) blobstore.Uploader { return memory.New() })
+}

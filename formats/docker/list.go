@@ -1,0 +1,243 @@
+package docker
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/repomgr/repomgr/core/content"
+	"github.com/repomgr/repomgr/core/errs"
+	"github.com/repomgr/repomgr/core/format"
+)
+
+// pageSize is the most items of one answer, and the number when the client doesn't ask for one.
+const pageSize = 10_000
+
+// tagsRoute is a question for an image's tags (distribution-spec 1.1, end-8a and end-8b).
+func tagsRoute(name string, q url.Values) (format.Route, error) {
+	route := format.Route{
+		Action: actionPull, Path: tagsPath(name), Class: content.Query, Kind: kindTags, Name: name,
+		List: content.List{Kind: kindTag, Name: name},
+	}
+	n, last, err := paging(q)
+	if err != nil {
+		return route, err
+	}
+	route.List.Limit = n
+	if last != "" {
+		route.List.After = manifestPath(name, last)
+	}
+	return route, nil
+}
+
+// catalogRoute is a question for the names of all images (Docker Registry HTTP API v2, "Listing Repositories").
+func catalogRoute(q url.Values) (format.Route, error) {
+	route := format.Route{
+		Action: content.Browse, Path: pathCatalog, Class: content.Query, Kind: kindCatalog,
+		List: content.List{Names: true, Kind: kindManifest},
+	}
+	n, last, err := paging(q)
+	if err != nil {
+		return route, err
+	}
+	route.List.Limit, route.List.After = n, last
+	return route, nil
+}
+
+// paging reads n and last. A number above the most that is given is no error: there is a Link to the rest.
+func paging(q url.Values) (n int, last string, err error) {
+	if n, err = count(q.Get("n"), pageSize, pageSize); err != nil {
+		return 0, "", err
+	}
+	last = q.Get("last")
+	if len(last) > maxName+maxTag || !isPrintable(last) {
+		return 0, "", invalid(codePageInvalid, "last is not the name of an item")
+	}
+	return n, last, nil
+}
+
+// count parses a number of items: absent when s is empty, and most at most.
+func count(s string, absent, most int) (int, error) {
+	if s == "" {
+		return absent, nil
+	}
+	if strings.Trim(s, "0123456789") != "" {
+		return 0, invalid(codePageInvalid, "invalid number of results requested: %q", clip(s))
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil || n > most {
+		return most, nil
+	}
+	return n, nil
+}
+
+// isPrintable tells whether s is of the characters of names, tags and other printable ASCII.
+func isPrintable(s string) bool {
+	return strings.IndexFunc(s, func(c rune) bool { return c <= ' ' || c > '~' }) < 0
+}
+
+// WriteList renders a page of tags or of the catalog.
+func (docker) WriteList(w http.ResponseWriter, _ *http.Request, _ format.Repository, entry format.Entry, route format.Route, page content.Page) error {
+	if route.Kind == kindCatalog {
+		names := make([]string, len(page.Names))
+		for i, name := range page.Names {
+			names[i] = entry.NamePrefix + name
+		}
+		writeNames(w, location(format.Entry{Base: entry.Base}, pathCatalog), route.List.Limit, names, page.More)
+		return nil
+	}
+	if !page.Known {
+		e := errs.New(errs.NotFound, "repository name not known to registry")
+		e.Code, e.Detail = codeNameUnknown, map[string]string{"name": entry.NamePrefix + route.Name}
+		return e
+	}
+	answer := struct {
+		Name string   `json:"name"`
+		Tags []string `json:"tags"`
+	}{entry.NamePrefix + route.Name, make([]string, len(page.Assets))}
+	for i, a := range page.Assets {
+		answer.Tags[i] = tagOf(a.Path)
+	}
+	setNext(w.Header(), location(entry, tagsPath(route.Name)), route.List.Limit, answer.Tags, page.More)
+	writeJSON(w, http.StatusOK, answer)
+	return nil
+}
+
+// writeNames renders a page of the catalog.
+func writeNames(w http.ResponseWriter, path string, limit int, names []string, more bool) {
+	setNext(w.Header(), path, limit, names, more)
+	writeJSON(w, http.StatusOK, map[string][]string{"repositories": names})
+}
+
+// setNext adds the Link to the page after items (RFC 8288). It is relative, so that it holds behind any proxy.
+func setNext(h http.Header, path string, limit int, items []string, more bool) {
+	if !more || limit == 0 || len(items) == 0 {
+		return
+	}
+	q := url.Values{"n": {strconv.Itoa(limit)}, "last": {items[len(items)-1]}}
+	h.Set("Link", "<"+path+"?"+q.Encode()+`>; rel="next"`)
+}
+
+// writeJSON writes an answer of the API.
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	body, err := json.Marshal(v)
+	if err != nil { // only for values that are no JSON, and there are none of those here
+		body = []byte("{}")
+	}
+	h := w.Header()
+	setVersion(h)
+	h.Set("Content-Type", "application/json")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	w.Write(body) //nolint:errcheck // the client is gone
+}
+
+// ping answers GET /v2/. The core has sent who came without credentials or token for them, even where everybody may read:
+// docker asks here which way of signing in there is, once, and does not ask again when a later request is refused.
+func ping(w http.ResponseWriter, _ *http.Request, _ format.Exchange) error {
+	answerPing(w)
+	return nil
+}
+
+func answerPing(w http.ResponseWriter) { writeJSON(w, http.StatusOK, struct{}{}) }
+
+// pingV1 answers GET /v1/_ping. "Standalone" makes docker send the credentials of docker login to /v1/search.
+func pingV1(w http.ResponseWriter, _ *http.Request, _ format.Exchange) error {
+	answerPingV1(w)
+	return nil
+}
+
+func answerPingV1(w http.ResponseWriter) {
+	w.Header().Set("X-Docker-Registry-Standalone", "true")
+	writeJSON(w, http.StatusOK, map[string]bool{"standalone": true})
+}
+
+// The numbers of results of a search: on a page when the client doesn't say, on a page at most, and in all that are looked at.
+const (
+	searchDefault = 25
+	searchMost    = 100
+	searchDepth   = 10_000
+	searchStep    = 1_000
+	maxQuery      = maxName
+)
+
+// lister is what both a repository and the format's root can do.
+type lister func(ctx context.Context, l content.List) (content.Page, error)
+
+// search answers GET /v1/search: the names that contain a term.
+func search(w http.ResponseWriter, r *http.Request, x format.Exchange) error {
+	return answerSearch(w, r, x.Entry().NamePrefix, x.List)
+}
+
+// result is a result of API v1's search.
+type result struct {
+	Name        string `json:"name"`
+	Description string `json:"description"`
+	StarCount   int    `json:"star_count"`
+	IsOfficial  bool   `json:"is_official"`
+	IsAutomated bool   `json:"is_automated"`
+}
+
+func answerSearch(w http.ResponseWriter, r *http.Request, prefix string, list lister) error {
+	q := r.URL.Query()
+	term := q.Get("q")
+	if len(term) > maxQuery || !isPrintable(strings.ReplaceAll(term, " ", "")) {
+		return invalid(codeNameInvalid, "invalid search term")
+	}
+	size, err := count(q.Get("n"), searchDefault, searchMost)
+	if err != nil {
+		return err
+	}
+	page, err := count(q.Get("page"), 1, searchDepth)
+	if err != nil {
+		return err
+	}
+	names, err := findNames(r.Context(), list, term)
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, searchPage(names, prefix, term, max(size, 1), max(page, 1)))
+	return nil
+}
+
+// findNames collects the names that contain a term, up to searchDepth.
+func findNames(ctx context.Context, list lister, term string) ([]string, error) {
+	var names []string
+	l := content.List{Names: true, Kind: kindManifest, Contains: term, Limit: searchStep}
+	for {
+		page, err := list(ctx, l)
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, page.Names...)
+		if !page.More || len(page.Names) == 0 || len(names) >= searchDepth {
+			return names, nil
+		}
+		l.After = names[len(names)-1]
+	}
+}
+
+// answer is a page of search results.
+type answer struct {
+	Query      string   `json:"query"`
+	NumResults int      `json:"num_results"`
+	NumPages   int      `json:"num_pages"`
+	Page       int      `json:"page"`
+	PageSize   int      `json:"page_size"`
+	Results    []result `json:"results"`
+}
+
+func searchPage(names []string, prefix, term string, size, page int) answer {
+	a := answer{
+		Query: term, NumResults: len(names), NumPages: (len(names) + size - 1) / size, Page: page, PageSize: size,
+		Results: []result{},
+	}
+	first := min((page-1)*size, len(names))
+	for _, name := range names[first:min(first+size, len(names))] {
+		a.Results = append(a.Results, result{Name: prefix + name})
+	}
+	return a
+}

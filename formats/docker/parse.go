@@ -1,0 +1,385 @@
+package docker
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"regexp"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/repomgr/repomgr/core/errs"
+)
+
+// The media types of manifests that image-spec doesn't name.
+const (
+	typeDockerManifest = "application/vnd.docker.distribution.manifest.v2+json"
+	typeDockerList     = "application/vnd.docker.distribution.manifest.list.v2+json"
+	typeSchema1        = "application/vnd.docker.distribution.manifest.v1+json"
+	typeSchema1Signed  = "application/vnd.docker.distribution.manifest.v1+prettyjws"
+	typeDockerForeign  = "application/vnd.docker.image.rootfs.foreign.diff."
+	typeOCIForeign     = "application/vnd.oci.image.layer.nondistributable.v1."
+)
+
+// maxDescriptors is the most that a manifest may name: each is a reference that the database checks and keeps.
+const maxDescriptors = 10_000
+
+// maxText is the most bytes of a media type or digest in a manifest (RFC 6838, section 4.2: 127 for each half of a type).
+const maxText = 255
+
+// manifest is what the registry understands of a manifest.
+type manifest struct {
+	mediaType    string
+	artifactType string
+	annotations  map[string]string
+	config       *descriptor
+	// layers are the layers of an image, or the blobs of an artifact.
+	layers   []descriptor
+	children []descriptor
+	subject  *descriptor
+}
+
+// descriptor is a reference to content (image-spec, "Content Descriptors").
+type descriptor struct {
+	mediaType string
+	digest    digest.Digest
+	size      int64
+	// urls tells that there are other places to fetch the content from.
+	urls bool
+	// platform is os/architecture or os/architecture/variant.
+	platform string
+}
+
+// foreign tells whether the content need not be in the registry.
+func (d descriptor) foreign() bool {
+	return d.urls || strings.HasPrefix(d.mediaType, typeDockerForeign) || strings.HasPrefix(d.mediaType, typeOCIForeign)
+}
+
+// typePattern is RFC 6838, section 4.2, with the one top-level type that manifests have: what the registry serves under its
+// own name must never be a document that a browser runs.
+var typePattern = regexp.MustCompile(`^application/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}$`)
+
+// parseManifest checks a manifest and finds what it names. contentType is the request's header, possibly empty. All errors
+// are for the client.
+func parseManifest(body []byte, contentType string) (manifest, error) {
+	o, err := parseObject(body)
+	if err != nil {
+		return manifest{}, invalid(codeManifestInvalid, "manifest is not a JSON object: %v", err)
+	}
+	if err := o.checkCase(manifestKeys...); err != nil {
+		return manifest{}, err
+	}
+	m := manifest{}
+	if m.mediaType, err = manifestType(o, contentType); err != nil {
+		return manifest{}, err
+	}
+	if err := checkShape(o, m.mediaType); err != nil {
+		return manifest{}, err
+	}
+	if err := m.read(o, strict(m.mediaType)); err != nil {
+		return manifest{}, err
+	}
+	if len(m.layers)+len(m.children) > maxDescriptors {
+		return manifest{}, invalid(codeManifestInvalid, "manifest names more than %d descriptors", maxDescriptors)
+	}
+	return m, nil
+}
+
+// manifestType is the media type: that of the request, which the body's own must equal; where both are missing, what the body
+// looks like.
+func manifestType(o object, contentType string) (string, error) {
+	own, err := o.text("mediaType")
+	if err != nil {
+		return "", err
+	}
+	given := baseType(contentType)
+	switch {
+	case given == "" && own == "":
+		given = guessType(o)
+	case given == "":
+		given = own
+	case own != "" && own != given:
+		return "", invalid(codeManifestInvalid, "Content-Type %q is not the manifest's mediaType %q", clip(given), clip(own))
+	}
+	if !typePattern.MatchString(given) {
+		return "", invalid(codeManifestInvalid, "manifest has no valid media type: %q", clip(given))
+	}
+	return given, nil
+}
+
+// baseType is a Content-Type without parameters (distribution-spec 1.1: they should be ignored).
+func baseType(s string) string {
+	t, _, _ := strings.Cut(s, ";")
+	return strings.TrimSpace(t)
+}
+
+// guessType is for manifests of image-spec 1.0, which need not say what they are.
+func guessType(o object) string {
+	switch {
+	case o.has("manifests"):
+		return v1.MediaTypeImageIndex
+	case o.has("config"):
+		return v1.MediaTypeImageManifest
+	}
+	return ""
+}
+
+func isIndex(mediaType string) bool {
+	return mediaType == v1.MediaTypeImageIndex || mediaType == typeDockerList
+}
+
+func isImage(mediaType string) bool {
+	return mediaType == v1.MediaTypeImageManifest || mediaType == typeDockerManifest
+}
+
+// strict tells whether the rules of the type are known. Of others the registry takes what looks familiar.
+func strict(mediaType string) bool { return isIndex(mediaType) || isImage(mediaType) }
+
+// checkShape refuses schema 1, and manifests that one client may take for an image and another for an index
+// (CVE-2021-41190).
+func checkShape(o object, mediaType string) error {
+	version, err := o.integer("schemaVersion")
+	if err != nil && strict(mediaType) {
+		return err
+	}
+	index, image := isIndex(mediaType), isImage(mediaType)
+	switch {
+	case mediaType == typeSchema1, mediaType == typeSchema1Signed, o.has("fsLayers"), strict(mediaType) && version == 1:
+		return invalid(codeManifestInvalid, "schema 1 manifests are not supported: push a schema 2 or OCI manifest")
+	case o.has("manifests") && (image || o.has("layers")), index && (o.has("layers") || o.has("config")):
+		return invalid(codeManifestInvalid, "manifest is both an image and an index")
+	case strict(mediaType) && version != 2:
+		return invalid(codeManifestInvalid, "schemaVersion must be 2")
+	case image && !o.has("config"):
+		return invalid(codeManifestInvalid, "an image manifest must have a config")
+	}
+	return nil
+}
+
+// read fills m from o. Without strict a field that is not shaped as expected is left out.
+func (m *manifest) read(o object, strict bool) error {
+	var err error
+	bad := func() bool { return strict && err != nil }
+	if m.artifactType, err = o.text("artifactType"); bad() {
+		return err
+	}
+	if m.annotations, err = o.texts("annotations"); bad() {
+		return err
+	}
+	if m.config, err = o.descriptor("config"); bad() {
+		return err
+	}
+	if m.subject, err = o.descriptor("subject"); bad() {
+		return err
+	}
+	if m.children, err = o.descriptors("manifests"); bad() {
+		return err
+	}
+	if m.layers, err = o.descriptors("layers"); bad() {
+		return err
+	}
+	if strict {
+		return nil
+	}
+	blobs, _ := o.descriptors("blobs")
+	m.layers = append(m.layers, blobs...)
+	return nil
+}
+
+// object is a JSON object with its keys as they are written: encoding/json would take "MediaType" for "mediaType", and the
+// last of two equal keys, where other clients take others.
+type object map[string]json.RawMessage
+
+var errDuplicate = errors.New("a key occurs twice")
+
+// parseObject parses one JSON object, and nothing after it. The depth of what is in it is bounded by encoding/json.
+func parseObject(b []byte) (object, error) {
+	dec := json.NewDecoder(bytes.NewReader(b))
+	t, err := dec.Token()
+	if err != nil {
+		return nil, err
+	}
+	if t != json.Delim('{') {
+		return nil, errors.New("it starts with something else")
+	}
+	o := object{}
+	for dec.More() {
+		key, err := dec.Token()
+		if err != nil {
+			return nil, err
+		}
+		name, _ := key.(string)
+		if _, ok := o[name]; ok {
+			return nil, errDuplicate
+		}
+		var value json.RawMessage
+		if err := dec.Decode(&value); err != nil {
+			return nil, err
+		}
+		o[name] = value
+	}
+	if _, err := dec.Token(); err != nil {
+		return nil, err
+	}
+	if len(bytes.TrimSpace(b[dec.InputOffset():])) > 0 {
+		return nil, errors.New("something follows it")
+	}
+	return o, nil
+}
+
+// manifestKeys and descriptorKeys are the keys whose values clients act on.
+var (
+	manifestKeys = []string{
+		"schemaVersion", "mediaType", "artifactType", "config", "layers", "blobs", "manifests", "subject", "annotations", "fsLayers",
+	}
+	descriptorKeys = []string{"mediaType", "digest", "size", "urls", "platform"}
+)
+
+// checkCase refuses keys that differ from a known one in case only: some clients take them for the known one, others don't.
+func (o object) checkCase(known ...string) error {
+	for key := range o {
+		for _, k := range known {
+			if key != k && strings.EqualFold(key, k) {
+				return invalid(codeManifestInvalid, "key %q must be written %q", key, k)
+			}
+		}
+	}
+	return nil
+}
+
+// has tells whether there is a value that is neither null nor an empty list.
+func (o object) has(key string) bool {
+	v := bytes.TrimSpace(o[key])
+	if len(v) == 0 || string(v) == "null" {
+		return false
+	}
+	return v[0] != '[' || len(bytes.TrimSpace(v[1:len(v)-1])) > 0
+}
+
+// decode unmarshals a value; nothing happens when it is missing.
+func (o object) decode(key string, to any) error {
+	raw, ok := o[key]
+	if !ok {
+		return nil
+	}
+	if err := json.Unmarshal(raw, to); err != nil {
+		return invalid(codeManifestInvalid, "%s: wrong type", key)
+	}
+	return nil
+}
+
+func (o object) integer(key string) (int64, error) {
+	var n int64
+	err := o.decode(key, &n)
+	return n, err
+}
+
+// text is a short string: a media type or a digest.
+func (o object) text(key string) (string, error) {
+	var s string
+	if err := o.decode(key, &s); err != nil {
+		return "", err
+	}
+	if len(s) > maxText {
+		return "", invalid(codeManifestInvalid, "%s: longer than %d bytes", key, maxText)
+	}
+	if hasNUL(s) {
+		return "", invalid(codeManifestInvalid, "%s: contains a NUL character", key)
+	}
+	return s, nil
+}
+
+func (o object) texts(key string) (map[string]string, error) {
+	var m map[string]string
+	if err := o.decode(key, &m); err != nil {
+		return nil, err
+	}
+	for k, v := range m {
+		if hasNUL(k) || hasNUL(v) {
+			return nil, invalid(codeManifestInvalid, "%s: contains a NUL character", key)
+		}
+	}
+	return m, nil
+}
+
+// hasNUL finds the one character that databases don't store.
+func hasNUL(s string) bool { return strings.IndexByte(s, 0) >= 0 }
+
+// descriptor parses the descriptor at key; nil when there is none.
+func (o object) descriptor(key string) (*descriptor, error) {
+	if !o.has(key) {
+		return nil, nil
+	}
+	d, err := parseDescriptor(key, o[key])
+	if err != nil {
+		return nil, err
+	}
+	return &d, nil
+}
+
+func (o object) descriptors(key string) ([]descriptor, error) {
+	var raws []json.RawMessage
+	if err := o.decode(key, &raws); err != nil {
+		return nil, err
+	}
+	if len(raws) > maxDescriptors {
+		return nil, invalid(codeManifestInvalid, "%s: more than %d descriptors", key, maxDescriptors)
+	}
+	ds := make([]descriptor, 0, len(raws))
+	for _, raw := range raws {
+		d, err := parseDescriptor(key, raw)
+		if err != nil {
+			return nil, err
+		}
+		ds = append(ds, d)
+	}
+	return ds, nil
+}
+
+func parseDescriptor(key string, raw []byte) (descriptor, error) {
+	o, err := parseObject(raw)
+	if err != nil {
+		return descriptor{}, invalid(codeManifestInvalid, "%s: not a descriptor: %v", key, err)
+	}
+	if err := o.checkCase(descriptorKeys...); err != nil {
+		return descriptor{}, err
+	}
+	var d descriptor
+	if d.mediaType, err = o.text("mediaType"); err != nil {
+		return descriptor{}, err
+	}
+	text, err := o.text("digest")
+	if err != nil {
+		return descriptor{}, err
+	}
+	if d.digest, err = parseDigest(text); err != nil {
+		return descriptor{}, invalid(codeManifestInvalid, "%s: %s", key, errs.As(err).Message)
+	}
+	if d.size, err = o.integer("size"); err != nil {
+		return descriptor{}, err
+	}
+	if _, ok := o["size"]; !ok || d.size < 0 {
+		return descriptor{}, invalid(codeManifestInvalid, "%s: size is missing or negative", key)
+	}
+	d.urls = o.has("urls")
+	d.platform = parsePlatform(o["platform"])
+	return d, nil
+}
+
+// parsePlatform reads a platform for display; empty when it is not one.
+func parsePlatform(raw []byte) string {
+	var p v1.Platform
+	if raw == nil || json.Unmarshal(raw, &p) != nil || p.OS == "" || p.Architecture == "" {
+		return ""
+	}
+	s := p.OS + "/" + p.Architecture
+	if p.Variant != "" {
+		s += "/" + p.Variant
+	}
+	if len(s) > 100 || hasNUL(s) {
+		return ""
+	}
+	return s
+}
