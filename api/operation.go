@@ -9,7 +9,9 @@ func Open(op *openapi3.Operation) bool { return op.Security != nil && len(*op.Se
 func Permission(op *openapi3.Operation) string { return extension(op.Extensions, "x-permission") }
 
 // OwnPermission is the permission that is enough for the caller's own account; empty when there is none.
-func OwnPermission(op *openapi3.Operation) string { return extension(op.Extensions, "x-permission-own") }
+func OwnPermission(op *openapi3.Operation) string {
+	return extension(op.Extensions, "x-permission-own")
+}
 
 // Message is what a client is told whose string doesn't match the schema's pattern; empty when there is none.
 func Message(s *openapi3.Schema) string { return extension(s.Extensions, "x-message") }

@@ -12,8 +12,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/labstack/echo/v4"
-
 	"github.com/repomgr/repomgr/core/config"
 	"github.com/repomgr/repomgr/core/control"
 	"github.com/repomgr/repomgr/core/httpapi"
@@ -78,6 +76,12 @@ func Start(ctx context.Context, cfg config.Config, log *slog.Logger, version str
 	if _, err := users.EnsureAdmin(ctx, cfg.AdminPassword, cfg.Anonymous); err != nil {
 		return nil, err
 	}
+	if cfg.DatabaseURL != "" {
+		a.background(background, "watch for changes by other nodes", func(ctx context.Context) error {
+			users.Watch(ctx, time.Second)
+			return nil
+		})
+	}
 	stores, err := repository.OpenBlobStores(ctx, db, filepath.Join(cfg.Data, "blobs"), log)
 	if err != nil {
 		return nil, err
@@ -96,8 +100,7 @@ func Start(ctx context.Context, cfg config.Config, log *slog.Logger, version str
 	if err := preset(ctx, cfg, repositories); err != nil {
 		return nil, err
 	}
-	rest := echo.New()
-	err = httpapi.Mount(rest, httpapi.Deps{
+	rest, err := httpapi.REST(httpapi.Deps{
 		Repositories: repositories, BlobStores: stores, Security: users, Formats: formats, Version: version,
 		Ready: db.Ping, Writable: db.Ping, Log: log,
 	})

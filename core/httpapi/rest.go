@@ -4,6 +4,7 @@ package httpapi
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -81,6 +82,12 @@ type server struct {
 }
 
 var _ api.StrictServerInterface = (*server)(nil)
+
+// REST serves all that Mount registers.
+func REST(deps Deps) (http.Handler, error) {
+	e := echo.New()
+	return e, Mount(e, deps)
+}
 
 // Mount registers the REST API, its reference and the start page on e, and takes over e's error handling.
 func Mount(e *echo.Echo, deps Deps) error {
@@ -168,7 +175,7 @@ func (s *server) recover(next echo.HandlerFunc) echo.HandlerFunc {
 			if v == nil {
 				return
 			}
-			if v == http.ErrAbortHandler {
+			if e, ok := v.(error); ok && errors.Is(e, http.ErrAbortHandler) {
 				panic(v)
 			}
 			err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())

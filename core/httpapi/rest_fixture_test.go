@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -307,9 +308,18 @@ func (f *fixture) do(user, method, path, body string, headers ...string) answer 
 // conform checks a response against the API's description. Internal errors are not described.
 func (f *fixture) conform(r *http.Request, response *http.Response, body []byte) {
 	f.t.Helper()
-	route, params, err := routes().FindRoute(r)
-	if err != nil || response.StatusCode >= 500 {
+	if response.StatusCode >= 500 || r.Method == http.MethodHead {
 		return
+	}
+	asked := r.Clone(r.Context())
+	// the description's server is a path without a host
+	asked.URL = &url.URL{Path: strings.TrimSuffix(r.URL.Path, "/")}
+	route, params, err := routes().FindRoute(asked)
+	if err != nil {
+		if !strings.HasPrefix(r.URL.Path, api.Base+"/v1/") || response.StatusCode == 404 || response.StatusCode == 405 {
+			return
+		}
+		f.t.Fatalf("%s %s: %v", r.Method, r.URL.Path, err)
 	}
 	input := &openapi3filter.ResponseValidationInput{
 		RequestValidationInput: &openapi3filter.RequestValidationInput{Request: r, PathParams: params, Route: route},

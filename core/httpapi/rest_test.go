@@ -166,6 +166,7 @@ func TestOperations(t *testing.T) {
 		{name: "update user that is missing", user: admin, method: "PUT", path: "/v1/security/users/jane", body: userBody, status: 404, want: `"User 'jane' not found."`},
 		{name: "delete user", user: admin, method: "DELETE", path: "/v1/security/users/powerless?realm=default", status: 204},
 		{name: "delete user that is missing", user: admin, method: "DELETE", path: "/v1/security/users/50%25%2Foff", status: 404, want: `"User '50%/off' not found."`},
+		{name: "delete user with a percent sign", user: admin, method: "DELETE", path: "/v1/security/users/50%25", status: 404, want: `"User '50%' not found."`},
 		{name: "delete the last administrator", user: admin, method: "DELETE", path: "/v1/security/users/admin", status: 400,
 			want: `"The server needs an active user with the role nx-admin: this is the last one."`},
 		{name: "change password", user: admin, method: "PUT", path: "/v1/security/users/powerless/change-password", body: "new", headers: []string{"Content-Type", "text/plain"}, status: 204},
@@ -293,16 +294,25 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-func TestAnonymousBrowses(t *testing.T) {
+func TestAnonymousIsAllowed(t *testing.T) {
 	f := newFixture(t)
 	f.allowAnonymous()
-	for path, want := range map[string]string{
-		"/v1/repositories":       `[{"attributes":{},"format":"docker","name":"images","online":true,"type":"hosted","url":"` + f.URL + `/repository/images"}]`,
-		"/v1/repositories/nope":  `"Repository not found"`,
-		"/v1/repositorySettings": `[]`,
-		"/v1/blobstores":         isFault,
-	} {
-		checkBody(t, f.do(anonymously, "GET", path, ""), want)
+	tests := []struct{ name, method, path, body, want string }{
+		{"what he may browse", "GET", "/v1/repositories", "", `[{"attributes":{},"format":"docker","name":"images","online":true,"type":"hosted","url":"` + f.URL + `/repository/images"}]`},
+		{"who may browse all may know what is missing", "GET", "/v1/repositories/nope", "", `"Repository not found"`},
+		{"who may not delete may not know it", "DELETE", "/v1/repositories/nope", "", isFault},
+		{"no settings", "GET", "/v1/repositorySettings", "", `[]`},
+		{"no blob stores", "GET", "/v1/blobstores", "", isFault},
+		{"his body is not read", "POST", "/v1/repositories/docker/hosted", "not even JSON", isFault},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			got := f.in(t).do(anonymously, test.method, test.path, test.body)
+			checkBody(t, got, test.want)
+			if refused := got.StatusCode == http.StatusUnauthorized; refused != (test.want == isFault) {
+				t.Errorf("status is %d", got.StatusCode)
+			}
+		})
 	}
 }
 

@@ -56,7 +56,7 @@ func collect(err error, field string, found *invalid) error {
 	if errors.As(err, &tooLarge) {
 		return errs.Wrap(errs.TooLarge, err, "the body has more than %d bytes", maxBody)
 	}
-	switch e := err.(type) {
+	switch e := err.(type) { //nolint:errorlint // the layers of the validator's error are taken off one by one
 	case openapi3.MultiError:
 		for _, one := range e {
 			if err := collect(one, field, found); err != nil {
@@ -68,7 +68,7 @@ func collect(err error, field string, found *invalid) error {
 	case *openapi3.SchemaError:
 		found.add(strings.Join(append(slices.DeleteFunc([]string{field}, isEmpty), e.JSONPointer()...), "."), explain(e))
 	default:
-		return err
+		found.add(field, err.Error())
 	}
 	return nil
 }

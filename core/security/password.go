@@ -105,8 +105,11 @@ func decode(hash string) (c cost, salt, key []byte, err error) {
 	if salt, err = b64.DecodeString(fields[4]); err != nil {
 		return cost{}, nil, nil, fmt.Errorf("password hash: salt: %w", err)
 	}
-	if key, err = b64.DecodeString(fields[5]); err != nil || len(key) < 16 {
-		return cost{}, nil, nil, fmt.Errorf("password hash: key of %d bytes: %v", len(key), err)
+	if key, err = b64.DecodeString(fields[5]); err != nil {
+		return cost{}, nil, nil, fmt.Errorf("password hash: key: %w", err)
+	}
+	if len(key) < 16 {
+		return cost{}, nil, nil, fmt.Errorf("password hash: key of %d bytes", len(key))
 	}
 	return c, salt, key, nil
 }

@@ -58,6 +58,8 @@ const (
 	wordPush   = "push"
 	wordDelete = "delete"
 	wordAll    = "*"
+	// wordSearch is what Docker's engine asks for before a search: registry:catalog:search.
+	wordSearch = "search"
 )
 
 // granted is what a word of a scope stands for.
@@ -94,7 +96,7 @@ func (s scope) want(locate locator) (format.Grant, bool) {
 	case s.kind == "registry" && (s.name == "catalog" || s.name == "search"):
 		g.Repository, _, _ = locate("")
 		for _, word := range s.actions {
-			if word == wordAll {
+			if word == wordAll || word == wordSearch {
 				g.Actions = []content.Action{content.Browse}
 			}
 		}

@@ -1,0 +1,152 @@
+// Package e2e runs real clients against the real server: every client, on each entry that it can address, with each way of
+// signing in. docs/formats/docker.md shows the table.
+package e2e
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/repomgr/repomgr/internal/testenv"
+)
+
+func TestMain(m *testing.M) { testenv.Main(m) }
+
+// The repositories of the server, by the challenge that their connectors send.
+const (
+	basic  = "basic-images"
+	bearer = "bearer-images"
+)
+
+// registry is a running server with the two repositories.
+type registry struct {
+	*testenv.Server
+	// ports are the connectors of the repositories.
+	ports map[string]int
+}
+
+// entry is a way to reach a repository.
+type entry struct {
+	name string
+	// host is what clients sign in to; prefix is what stands before the names of images.
+	host, prefix string
+	repository   string
+}
+
+// ref is how clients call an image.
+func (e entry) ref(name string) string { return e.prefix + "/" + name }
+
+// mode is how a client signs in.
+type mode struct {
+	name       string
+	repository string
+}
+
+var modes = []mode{{"basic", basic}, {"bearer", bearer}}
+
+// newRegistry starts a server on which anonymous callers may read from the bearer repository.
+func newRegistry(t *testing.T) *registry {
+	t.Helper()
+	r := &registry{Server: testenv.StartServer(t, testenv.ServerOptions{Env: []string{"REPOMGR_ANONYMOUS=true"}}), ports: map[string]int{}}
+	for _, name := range []string{basic, bearer} {
+		r.ports[name] = testenv.FreePort(t)
+		r.call(t, "POST", "/service/rest/v1/repositories/docker/hosted", fmt.Sprintf(`{"name": %q, "online": true,
+ "storage": {"blobStoreName": "default", "strictContentTypeValidation": true, "writePolicy": "ALLOW"},
+ "docker": {"v1Enabled": false, "forceBasicAuth": %t, "httpPort": %d, "pathEnabled": true}}`, name, name == basic, r.ports[name]), 201)
+	}
+	return r
+}
+
+// call sends a request to the REST API as the administrator.
+func (r *registry) call(t *testing.T, method, path, body string, want int) string {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, r.URL+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.SetBasicAuth(r.User, r.Password)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != want {
+		t.Fatalf("%s %s: %d %s %v, want %d", method, path, resp.StatusCode, b, err, want)
+	}
+	return string(b)
+}
+
+// entries are the ways to the repository that registry clients can address.
+func (r *registry) entries(repository string) []entry {
+	main := strings.TrimPrefix(r.URL, "http://")
+	port := fmt.Sprintf("127.0.0.1:%d", r.ports[repository])
+	return []entry{
+		{name: "port", host: port, prefix: port, repository: repository},
+		{name: "path", host: main, prefix: main + "/" + repository, repository: repository},
+	}
+}
+
+// each runs a test on a new server for every entry and way to sign in.
+func each(t *testing.T, test func(t *testing.T, r *registry, e entry)) {
+	r := newRegistry(t)
+	for _, m := range modes {
+		for _, e := range r.entries(m.repository) {
+			t.Run(m.name+"/"+e.name, func(t *testing.T) { test(t, r, e) })
+		}
+	}
+}
+
+// client is a command-line program with an environment of its own.
+type client struct {
+	t    *testing.T
+	path string
+	env  []string
+}
+
+// newClient finds a program and gives it a home of its own.
+func newClient(t *testing.T, name string, env ...string) *client {
+	t.Helper()
+	home := t.TempDir()
+	return &client{t: t, path: testenv.Tool(t, name), env: append(append(os.Environ(), "HOME="+home, "XDG_RUNTIME_DIR="+home, "DOCKER_CONFIG="+home+"/docker"), env...)}
+}
+
+func (c *client) try(stdin string, args ...string) (string, error) {
+	cmd := exec.CommandContext(c.t.Context(), c.path, args...)
+	cmd.Env, cmd.Stdin, cmd.Dir = c.env, strings.NewReader(stdin), c.t.TempDir()
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// run runs a command that must succeed, and returns what it printed.
+func (c *client) run(args ...string) string {
+	c.t.Helper()
+	out, err := c.try("", args...)
+	if err != nil {
+		c.t.Fatalf("%s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return out
+}
+
+// fails runs a command that must fail, and returns what it printed.
+func (c *client) fails(args ...string) string {
+	c.t.Helper()
+	out, err := c.try("", args...)
+	if err == nil {
+		c.t.Fatalf("%s: succeeded\n%s", strings.Join(args, " "), out)
+	}
+	return out
+}
+
+// wants checks that a command's output contains something.
+func wants(t *testing.T, out, want string) {
+	t.Helper()
+	if !strings.Contains(out, want) {
+		t.Errorf("output does not contain %q:\n%s", want, out)
+	}
+}
