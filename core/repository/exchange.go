@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
 
@@ -216,8 +217,11 @@ func (x *exchange) record(tx *store.Tx, rec format.Record, row store.AssetRecord
 	if err := x.repo.policy(rec, existing, blob); err != nil {
 		return content.Asset{}, err
 	}
-	if existing != nil && existing.Blob.ID == blob.ID && existing.ContentType == row.ContentType {
-		return *existing, tx.Touch(*existing)
+	if existing != nil && existing.Blob.ID == blob.ID && existing.ContentType == row.ContentType && existing.Digest == row.Digest {
+		if err := tx.Touch(*existing); !errs.Is(err, errs.NotFound) {
+			return *existing, err
+		}
+		existing = nil // somebody deleted it meanwhile
 	}
 	return tx.PutAsset(row, blob, existing)
 }
@@ -362,7 +366,7 @@ func (x *exchange) source(ctx context.Context, route format.Route, from format.L
 	}
 	repo := x.repo
 	if from.Repository != "" {
-		repo = x.manager.table.Load().names[from.Repository]
+		repo = x.manager.table.Load().names[strings.ToLower(from.Repository)]
 	}
 	if repo == nil || repo.plugin != x.repo.plugin {
 		return content.Asset{}, gone

@@ -255,6 +255,13 @@ func (x *exchange) remove(ctx context.Context) error {
 		if err := tx.DeleteAsset(a, x.principal.User); err != nil {
 			return err
 		}
+		if required, err := tx.Required(a); err != nil {
+			return err
+		} else if required {
+			e := errs.New(errs.Conflict, "%s is required by other content of the repository", a.Path)
+			e.Code = format.CodeRequired
+			return e
+		}
 		if x.route.Along == nil {
 			return nil
 		}

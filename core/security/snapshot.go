@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -154,6 +155,6 @@ func (p Principal) granted(repo, name string, action content.Action) bool {
 		return true
 	}
 	return slices.ContainsFunc(p.Grants, func(g format.Grant) bool {
-		return g.Repository == repo && g.Name == name && slices.Contains(g.Actions, action)
+		return strings.EqualFold(g.Repository, repo) && g.Name == name && slices.Contains(g.Actions, action)
 	})
 }

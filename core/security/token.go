@@ -17,7 +17,7 @@ import (
 const (
 	issuer      = "repomgr"
 	lifeAccess  = time.Hour
-	lifeRefresh = 90 * 24 * time.Hour
+	lifeRefresh = 365 * 24 * time.Hour
 	// skew is how far the clocks of nodes may differ: a token is valid from that long before it was issued.
 	skew = 30 * time.Second
 )

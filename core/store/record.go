@@ -76,7 +76,7 @@ func (tx *Tx) Require(repositoryID int64, references []content.Reference) (missi
 		}
 		var rows []assetRow
 		if _, err := tx.scan(&rows, `SELECT `+assetColumns+assetFrom+
-			`WHERE a.repository_id = ? AND a.path IN (?) AND a.deleted_at IS NULL AND b.state = 'live' ORDER BY b.id`, repositoryID, paths); err != nil {
+			`WHERE a.repository_id = ? AND a.path IN (?) AND a.deleted_at IS NULL AND b.state = 'live' ORDER BY b.id`+tx.dialect.share, repositoryID, paths); err != nil {
 			return nil, fmt.Errorf("look for required assets: %w", err)
 		}
 		there := make(map[string]bool, len(rows))
@@ -258,3 +258,13 @@ func (tx *Tx) emit(topic string, repositoryID int64, payload any) error {
 
 // IsRetry tells that a transaction was given up because of another one, after several attempts.
 func IsRetry(err error) bool { return errors.Is(err, errRetry) }
+
+// Required tells whether an asset of the same name requires a. Asked after DeleteAsset in the same transaction, the answer
+// holds until the commit: Require, in another one, waits for it.
+func (tx *Tx) Required(a content.Asset) (bool, error) {
+	var one int
+	n, err := tx.scan(&one, `SELECT 1 FROM asset_references r JOIN assets a ON a.id = r.asset_id
+ WHERE r.to_digest = ? AND r.kind = 'requires' AND a.repository_id = ? AND a.name = ? AND a.deleted_at IS NULL LIMIT 1`,
+		a.Digest.String(), a.RepositoryID, a.Name)
+	return n > 0, err
+}

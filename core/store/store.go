@@ -51,11 +51,15 @@ type dialect struct {
 	name string
 	// now is the SQL expression for the time in Unix milliseconds.
 	now string
+	// share ends a query for assets, as "a", that nobody may delete before the transaction ends.
+	share string
+	// take is the SQL clause by which nodes take rows and pass over those that another one is taking.
+	take string
 }
 
 var (
 	dialectSQLite   = dialect{name: "sqlite", now: "CAST(unixepoch('subsec') * 1000 AS INTEGER)"}
-	dialectPostgres = dialect{name: "postgres", now: "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"}
+	dialectPostgres = dialect{name: "postgres", now: "(extract(epoch FROM clock_timestamp()) * 1000)::bigint", take: " FOR UPDATE SKIP LOCKED"}
 )
 
 // Open opens the database and brings its schema up to date. With an empty databaseURL it is the SQLite file at path,

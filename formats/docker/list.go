@@ -114,7 +114,7 @@ func writeNames(w http.ResponseWriter, path string, limit int, names []string, m
 
 // setNext adds the Link to the page after items (RFC 8288). It is relative, so that it holds behind any proxy.
 func setNext(h http.Header, path string, limit int, items []string, more bool) {
-	if !more || limit == 0 || len(items) == 0 {
+	if !more || len(items) == 0 {
 		return
 	}
 	q := url.Values{"n": {strconv.Itoa(limit)}, "last": {items[len(items)-1]}}

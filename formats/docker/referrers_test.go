@@ -182,6 +182,7 @@ func TestRewrite(t *testing.T) {
 		{"last page", "n=2&last=" + dig("3").String(), "4", "", ""},
 		{"page of a filter", "n=2&artifactType=type0", "02", "artifactType", next(2, "artifactType=type0&")},
 		{"exactly", "n=5", "01234", "", ""},
+		{"one", "n=1", "0", "", strings.Replace(next(0, ""), "n=2", "n=1", 1)},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -214,13 +215,13 @@ func TestRewrite(t *testing.T) {
 // A list that is too large for one answer comes in pages, none of them too large, that together are the list.
 func TestRewriteLarge(t *testing.T) {
 	var all []referrer
-	for n := range 9 {
+	for n := range 5 {
 		all = append(all, referrer{MediaType: "m", Digest: dig(fmt.Sprint(n)), Annotations: map[string]string{"k": strings.Repeat("x", 1<<20)}})
 	}
 	body, _ := json.Marshal(newIndex(all))
 	route, _ := resolve("GET", "/v2/a/referrers/"+dig("5").String())
 	target, seen := "/", ""
-	for range 9 {
+	for range 5 {
 		h := http.Header{}
 		doc, err := docker{}.Rewrite(httptest.NewRequest("GET", target, nil), format.Entry{}, route, format.Document{Body: body}, h)
 		if err != nil {
@@ -242,7 +243,7 @@ func TestRewriteLarge(t *testing.T) {
 		}
 		target = strings.TrimPrefix(strings.TrimSuffix(link, `>; rel="next"`), "<")
 	}
-	if seen != "012345678" {
+	if seen != "01234" {
 		t.Errorf("pages show %s", seen)
 	}
 }

@@ -221,7 +221,7 @@ func manifestRoute(t target, r *http.Request) (format.Route, error) {
 	}
 	route.Kind, route.Class = kindManifest, content.Immutable
 	if !strings.Contains(t.ref, ":") {
-		return route, invalid(codeTagInvalid, "invalid tag %q", clip(t.ref))
+		return route, badTag(r.Method, t.ref)
 	}
 	d, err := parseDigest(t.ref)
 	if err != nil {
@@ -235,6 +235,16 @@ func manifestRoute(t target, r *http.Request) (format.Route, error) {
 		route.Along = &content.List{Kind: kindTag, Name: t.name, Digest: d}
 	}
 	return route, err
+}
+
+// badTag is the error for what is neither a tag nor a digest: nothing can be stored there, so nothing is found there.
+func badTag(method, ref string) error {
+	if method == http.MethodPut {
+		return invalid(codeTagInvalid, "invalid tag %q", clip(ref))
+	}
+	e := errs.New(errs.NotFound, "there is no manifest %q", clip(ref))
+	e.Code = codeManifestUnknown
+	return e
 }
 
 // aliases are the tags that an upload by digest sets beside (distribution-spec main, end-7b).

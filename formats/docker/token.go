@@ -50,7 +50,7 @@ func (d desk) serve(w http.ResponseWriter, r *http.Request) error {
 		return d.post(w, r)
 	}
 	q := r.URL.Query()
-	return d.issue(w, r.Context(), d.caller, q["scope"], q.Get("offline_token") == "true")
+	return d.issue(r.Context(), w, d.caller, q["scope"], q.Get("offline_token") == "true")
 }
 
 // post answers an OAuth2 request: the credentials are in the form.
@@ -64,7 +64,7 @@ func (d desk) post(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return d.issue(w, r.Context(), caller, f["scope"], f.Get("access_type") == "offline")
+	return d.issue(r.Context(), w, caller, f["scope"], f.Get("access_type") == "offline")
 }
 
 func (d desk) signIn(ctx context.Context, f url.Values) (format.Caller, error) {
@@ -78,7 +78,7 @@ func (d desk) signIn(ctx context.Context, f url.Values) (format.Caller, error) {
 }
 
 // issue answers with a token for as much of the scopes as the caller may have.
-func (d desk) issue(w http.ResponseWriter, ctx context.Context, c format.Caller, scopeValues []string, offline bool) error {
+func (d desk) issue(ctx context.Context, w http.ResponseWriter, c format.Caller, scopeValues []string, offline bool) error {
 	scopes := parseScopes(scopeValues)
 	t, err := d.tokens.Issue(ctx, c, wants(scopes, d.locate))
 	if err != nil {

@@ -331,7 +331,7 @@ func (c *chunk) probe() error {
 // verdict is what came out of an Append that ended with err: a fault of the body is the client's, whatever the store made of it.
 func (c *chunk) verdict(err error) error {
 	var tooLarge *http.MaxBytesError
-	broken := c.err != nil && c.err != io.EOF && !errors.As(c.err, &tooLarge)
+	broken := c.err != nil && !errors.Is(c.err, io.EOF) && !errors.As(c.err, &tooLarge)
 	short := err == nil && c.left > 0
 	if !broken && !short {
 		return err
