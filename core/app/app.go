@@ -56,10 +56,6 @@ func Start(ctx context.Context, cfg config.Config, log *slog.Logger, version str
 			_ = a.Stop(context.WithoutCancel(ctx))
 		}
 	}()
-	// What runs in the background ends with Stop, not with ctx.
-	background, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	a.onStop(func(context.Context) error { cancel(); a.running.Wait(); return nil })
-
 	if err := a.lock(cfg.Data); err != nil {
 		return nil, err
 	}
@@ -76,17 +72,21 @@ func Start(ctx context.Context, cfg config.Config, log *slog.Logger, version str
 	if _, err := users.EnsureAdmin(ctx, cfg.AdminPassword, cfg.Anonymous); err != nil {
 		return nil, err
 	}
+	stores, err := repository.OpenBlobStores(ctx, db, filepath.Join(cfg.Data, "blobs"), log)
+	if err != nil {
+		return nil, err
+	}
+	a.onStop(func(context.Context) error { return stores.Close() })
+
+	// What runs in the background ends with Stop, not with ctx, and before what it works on.
+	background, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	a.onStop(func(context.Context) error { cancel(); a.running.Wait(); return nil })
 	if cfg.DatabaseURL != "" {
 		a.background(background, "watch for changes by other nodes", func(ctx context.Context) error {
 			users.Watch(ctx, time.Second)
 			return nil
 		})
 	}
-	stores, err := repository.OpenBlobStores(ctx, db, filepath.Join(cfg.Data, "blobs"), log)
-	if err != nil {
-		return nil, err
-	}
-	a.onStop(func(context.Context) error { return stores.Close() })
 
 	listener, err := httpapi.NewListener(cfg.Listen, log)
 	if err != nil {
@@ -98,6 +98,9 @@ func Start(ctx context.Context, cfg config.Config, log *slog.Logger, version str
 		return nil, err
 	}
 	if err := preset(ctx, cfg, repositories); err != nil {
+		return nil, err
+	}
+	if err := a.jobs(ctx, background, cfg, db, stores, log); err != nil {
 		return nil, err
 	}
 	rest, err := httpapi.REST(httpapi.Deps{

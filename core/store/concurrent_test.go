@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -221,6 +222,51 @@ func TestPutWaitsForCollector(t *testing.T) {
 		var state string
 		if _, err := s.scan(t.Context(), &state, `SELECT state FROM blobs WHERE id = ?`, b.Blob.ID); err != nil || state != "live" || b.Blob.ID == a.Blob.ID {
 			t.Errorf("blob %d, before %d, is %q, %v", b.Blob.ID, a.Blob.ID, state, err)
+		}
+	})
+}
+
+// TestRequireOrDelete: of a manifest that requires a blob and a deletion of that blob at the same time, one is refused.
+func TestRequireOrDelete(t *testing.T) {
+	each(t, func(t *testing.T, s *Store) {
+		f := newFixture(t, s)
+		refused := errs.New(errs.Conflict, "refused")
+		for i := range 30 {
+			layer := f.put(t, f.a, "blob", "img", fmt.Sprint("/img/blobs/", i), fmt.Sprint("layer", i))
+			var pushed, deleted error
+			var wg sync.WaitGroup
+			wg.Go(func() {
+				ref := content.Reference{Kind: content.Requires, To: layer.Digest, Path: layer.Path}
+				d := digest.FromString(fmt.Sprint("manifest", i))
+				pushed = s.Update(t.Context(), func(tx *Tx) error {
+					if missing, err := tx.Require(f.a, []content.Reference{ref}); err != nil || len(missing) > 0 {
+						return errors.Join(err, refused)
+					}
+					blob, err := tx.PutBlob(content.Staged{StoreID: f.blobStore, Key: fmt.Sprint(keys.Add(1)), SHA256: d.Encoded(), Size: 1})
+					if err != nil {
+						return err
+					}
+					_, err = tx.PutAsset(AssetRecord{RepositoryID: f.a, Path: fmt.Sprint("/img/manifests/", i), Kind: "manifest", Name: "img", Digest: d,
+						References: []content.Reference{ref}}, blob, nil)
+					return err
+				})
+			})
+			wg.Go(func() {
+				time.Sleep(time.Duration(i%10) * 300 * time.Microsecond)
+				deleted = s.Update(t.Context(), func(tx *Tx) error {
+					if err := tx.DeleteAsset(layer, "me"); err != nil {
+						return err
+					}
+					if required, err := tx.Required(layer); err != nil || required {
+						return errors.Join(err, refused)
+					}
+					return nil
+				})
+			})
+			wg.Wait()
+			if (pushed == nil) == (deleted == nil) {
+				t.Errorf("round %d: push: %v, delete: %v", i, pushed, deleted)
+			}
 		}
 	})
 }

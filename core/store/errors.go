@@ -40,6 +40,9 @@ func classify(err error) error {
 		}
 		return err
 	}
+	if busy(err) {
+		return errs.Wrap(errs.Unavailable, err, "too many requests change the same content at the same time")
+	}
 	if disconnected(err) {
 		return errs.Wrap(errs.Unavailable, err, "the database can't be reached at the moment")
 	}
@@ -62,18 +65,17 @@ func disconnected(err error) bool {
 // errRetry makes PostgreSQL's Update run its function again: another transaction changed a row first.
 var errRetry = errors.New("row was changed by another transaction")
 
-// transient tells whether a PostgreSQL transaction failed only because of another one.
-func transient(err error) bool {
-	if errors.Is(err, errRetry) {
-		return true
-	}
+// busy tells whether a PostgreSQL transaction gave way to another one.
+func busy(err error) bool {
 	var pg *pgconn.PgError
-	if !errors.As(err, &pg) {
-		return false
-	}
-	switch pg.Code {
-	case "40001", "40P01", "23505", "23503": // serialization failure, deadlock, unique and foreign key violation
-		return true
-	}
-	return false
+	// Serialization failure and deadlock.
+	return errors.Is(err, errRetry) || errors.As(err, &pg) && (pg.Code == "40001" || pg.Code == "40P01")
+}
+
+// transient tells whether a PostgreSQL transaction may succeed when it is run again: it gave way to another one, or
+// another one wrote or deleted a row after this one had looked for it.
+func transient(err error) bool {
+	var pg *pgconn.PgError
+	// Unique and foreign key violation.
+	return busy(err) || errors.As(err, &pg) && (pg.Code == "23505" || pg.Code == "23503")
 }

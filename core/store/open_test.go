@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -11,9 +13,13 @@ import (
 	"github.com/repomgr/repomgr/core/errs"
 )
 
-// TestOpenTogether: processes that start at the same moment on an empty database wait for one of them to make the schema.
+// TestOpenTogether: several processes can open a database at the same moment. On PostgreSQL it may be an empty one: they
+// wait for one of them to make the schema. (A SQLite database has one server.)
 func TestOpenTogether(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, database func() (*Store, error)) {
+		if strings.HasSuffix(t.Name(), "sqlite") {
+			mustOpen(t, database)
+		}
 		var wg sync.WaitGroup
 		for range 4 {
 			wg.Go(func() {
@@ -184,4 +190,18 @@ func TestCommitterContext(t *testing.T) {
 			t.Errorf("a transaction that came too late: %v", err)
 		}
 	})
+}
+
+// TestCloseSQLite: a database that was closed is one file, which can be copied.
+func TestCloseSQLite(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "repomgr.db")
+	s := mustOpen(t, func() (*Store, error) { return Open(t.Context(), path, "", slog.New(slog.DiscardHandler)) })
+	newFixture(t, s).put(t, 1, "tag", "img", "/img/v1", "one")
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(path + "*")
+	if err != nil || len(files) != 1 {
+		t.Errorf("files = %v, %v", files, err)
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"fmt"
 	"log/slog"
+	mathrand "math/rand/v2"
 	"os"
 	"time"
 
@@ -34,8 +35,7 @@ func openPostgres(ctx context.Context, databaseURL string, log *slog.Logger) (_ 
 	if err := s.migrate(ctx, pool); err != nil {
 		return nil, err
 	}
-	// pgx prepares and keeps statements itself, in transactions too; gorm's way would prepare them anew in each.
-	s.db, err = open(postgres.New(postgres.Config{Conn: pool}), false)
+	s.db, err = open(postgres.New(postgres.Config{Conn: pool}))
 	return s, err
 }
 
@@ -51,7 +51,7 @@ func (s *Store) updatePostgres(ctx context.Context, fn func(*Tx) error) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(time.Duration(attempt) * 5 * time.Millisecond):
+		case <-time.After(time.Duration(attempt)*5*time.Millisecond + mathrand.N(5*time.Millisecond)):
 		}
 	}
 }

@@ -76,11 +76,12 @@ const purgeBatch = 500
 func (s *Store) PurgeRepositories(ctx context.Context) (int64, error) {
 	var total int64
 	for {
-		var assets int64
+		var assets, components int64
 		err := s.Update(ctx, func(tx *Tx) (err error) {
-			assets, err = tx.exec(`DELETE FROM assets WHERE id IN (SELECT a.id FROM assets a JOIN repositories r ON r.id = a.repository_id
- WHERE r.deleted_at IS NOT NULL LIMIT ?)`, purgeBatch)
-			if err != nil || assets > 0 {
+			if assets, err = tx.purge("assets"); err != nil || assets > 0 {
+				return err
+			}
+			if components, err = tx.purge("components"); err != nil || components > 0 {
 				return err
 			}
 			_, err = tx.exec(`DELETE FROM repositories WHERE deleted_at IS NOT NULL`)
@@ -90,10 +91,16 @@ func (s *Store) PurgeRepositories(ctx context.Context) (int64, error) {
 			return total, fmt.Errorf("purge deleted repositories: %w", err)
 		}
 		total += assets
-		if assets == 0 {
+		if assets == 0 && components == 0 {
 			return total, nil
 		}
 	}
+}
+
+// purge deletes a batch of the table's rows that belong to deleted repositories.
+func (tx *Tx) purge(table string) (int64, error) {
+	return tx.exec(`DELETE FROM `+table+` WHERE id IN (SELECT t.id FROM `+table+` t JOIN repositories r ON r.id = t.repository_id
+ WHERE r.deleted_at IS NOT NULL LIMIT ?)`, purgeBatch)
 }
 
 // BlobStore is a blob store's row.
@@ -135,7 +142,7 @@ func (tx *Tx) UpdateBlobStore(id int64, config string) error {
 	return err
 }
 
-// DeleteBlobStore removes a blob store that neither a repository nor a blob names; a Conflict error otherwise.
+// DeleteBlobStore removes a blob store that no repository and no asset's blob is in; an Invalid error otherwise.
 func (tx *Tx) DeleteBlobStore(id int64) error {
 	var used int
 	n, err := tx.scan(&used, `SELECT 1 FROM repositories WHERE blob_store_id = ? UNION ALL SELECT 1 FROM assets a JOIN blobs b ON b.id = a.blob_id

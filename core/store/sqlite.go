@@ -36,7 +36,8 @@ func openSQLite(ctx context.Context, path string, log *slog.Logger) (_ *Store, e
 	if err != nil {
 		return nil, err
 	}
-	write, err := open(sqliteDialector{conn}, true)
+	s.opened = append(s.opened, conn)
+	write, err := open(sqliteDialector{s.prepare(conn)})
 	if err != nil {
 		return nil, err
 	}
@@ -44,7 +45,7 @@ func openSQLite(ctx context.Context, path string, log *slog.Logger) (_ *Store, e
 	if err != nil {
 		return nil, err
 	}
-	if s.db, err = open(sqliteDialector{pool}, true); err != nil {
+	if s.db, err = open(sqliteDialector{s.prepare(pool)}); err != nil {
 		return nil, err
 	}
 	s.committer = newCommitter(write)

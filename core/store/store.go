@@ -8,9 +8,11 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -35,7 +37,8 @@ type Store struct {
 	db *gorm.DB
 	// committer runs the transactions on SQLite; nil on PostgreSQL.
 	committer *committer
-	pools     []*sql.DB
+	// opened is what Close closes, in reverse order.
+	opened []io.Closer
 	// Epochs tells caches of assets when what they hold is outdated. It is nil where other nodes may write: assets
 	// can't be cached there.
 	Epochs *Epochs
@@ -59,7 +62,8 @@ type dialect struct {
 
 var (
 	dialectSQLite   = dialect{name: "sqlite", now: "CAST(unixepoch('subsec') * 1000 AS INTEGER)"}
-	dialectPostgres = dialect{name: "postgres", now: "(extract(epoch FROM clock_timestamp()) * 1000)::bigint", take: " FOR UPDATE SKIP LOCKED"}
+	dialectPostgres = dialect{name: "postgres", now: "(extract(epoch FROM clock_timestamp()) * 1000)::bigint",
+		share: " FOR SHARE OF a", take: " FOR UPDATE SKIP LOCKED"}
 )
 
 // Open opens the database and brings its schema up to date. With an empty databaseURL it is the SQLite file at path,
@@ -80,17 +84,13 @@ func (s *Store) connect(driver, dsn string, size int) (*sql.DB, error) {
 	}
 	pool.SetMaxOpenConns(size)
 	pool.SetMaxIdleConns(size)
-	s.pools = append(s.pools, pool)
+	s.opened = append(s.opened, pool)
 	return pool, nil
 }
 
-func open(d gorm.Dialector, prepare bool) (*gorm.DB, error) {
-	return gorm.Open(d, &gorm.Config{
-		SkipDefaultTransaction: true,
-		DisableAutomaticPing:   true,
-		PrepareStmt:            prepare,
-		Logger:                 logger.Discard,
-	})
+// open leaves preparing statements to the pool: gorm would prepare them anew in each transaction.
+func open(d gorm.Dialector) (*gorm.DB, error) {
+	return gorm.Open(d, &gorm.Config{SkipDefaultTransaction: true, DisableAutomaticPing: true, Logger: logger.Discard})
 }
 
 // migrate brings the schema up to date, each migration in one transaction.
@@ -137,8 +137,8 @@ func (s *Store) Close() error {
 		s.committer.stop()
 	}
 	var failed []error
-	for _, pool := range s.pools {
-		failed = append(failed, pool.Close())
+	for _, c := range slices.Backward(s.opened) {
+		failed = append(failed, c.Close())
 	}
 	return errors.Join(failed...)
 }

@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"context"
 	"net/http"
 	"strings"
 
@@ -72,7 +73,23 @@ func rootPingV1(w http.ResponseWriter, _ *http.Request, _ format.RootExchange) e
 }
 
 func rootSearch(w http.ResponseWriter, r *http.Request, x format.RootExchange) error {
-	return answerSearch(w, r, "", x.List)
+	list := lister(x.List)
+	if x.Caller().Anonymous {
+		list = orSignIn(list)
+	}
+	return answerSearch(w, r, "", list)
+}
+
+// orSignIn refuses where there is nothing to show: podman asks without credentials first, takes an empty answer for the last
+// word, and signs in only when it is refused.
+func orSignIn(list lister) lister {
+	return func(ctx context.Context, l content.List) (content.Page, error) {
+		page, err := list(ctx, l)
+		if err == nil && len(page.Names) == 0 {
+			err = errs.New(errs.Unauthenticated, "nothing found; sign in to search what else there may be")
+		}
+		return page, err
+	}
 }
 
 // rootToken issues tokens for images of any repository that is reached by the root.

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -37,8 +38,8 @@ type entry struct {
 	repository   string
 }
 
-// ref is how clients call an image.
-func (e entry) ref(name string) string { return e.prefix + "/" + name }
+// ref is how clients call an image. Each entry has images of its own: what came by one must not be found by another.
+func (e entry) ref(name string) string { return e.prefix + "/" + e.name + "/" + name }
 
 // mode is how a client signs in.
 type mode struct {
@@ -107,6 +108,8 @@ type client struct {
 	t    *testing.T
 	path string
 	env  []string
+	// dir is where it runs; empty for a new directory each time.
+	dir string
 }
 
 // newClient finds a program and gives it a home of its own.
@@ -118,7 +121,10 @@ func newClient(t *testing.T, name string, env ...string) *client {
 
 func (c *client) try(stdin string, args ...string) (string, error) {
 	cmd := exec.CommandContext(c.t.Context(), c.path, args...)
-	cmd.Env, cmd.Stdin, cmd.Dir = c.env, strings.NewReader(stdin), c.t.TempDir()
+	if cmd.Dir = c.dir; cmd.Dir == "" {
+		cmd.Dir = c.t.TempDir()
+	}
+	cmd.Env, cmd.Stdin = c.env, strings.NewReader(stdin)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }
@@ -126,7 +132,13 @@ func (c *client) try(stdin string, args ...string) (string, error) {
 // run runs a command that must succeed, and returns what it printed.
 func (c *client) run(args ...string) string {
 	c.t.Helper()
-	out, err := c.try("", args...)
+	return c.runWith("", args...)
+}
+
+// runWith is run with something to read for the command.
+func (c *client) runWith(stdin string, args ...string) string {
+	c.t.Helper()
+	out, err := c.try(stdin, args...)
 	if err != nil {
 		c.t.Fatalf("%s: %v\n%s", strings.Join(args, " "), err, out)
 	}
@@ -136,11 +148,27 @@ func (c *client) run(args ...string) string {
 // fails runs a command that must fail, and returns what it printed.
 func (c *client) fails(args ...string) string {
 	c.t.Helper()
-	out, err := c.try("", args...)
+	return c.failsWith("", args...)
+}
+
+// failsWith is fails with something to read for the command.
+func (c *client) failsWith(stdin string, args ...string) string {
+	c.t.Helper()
+	out, err := c.try(stdin, args...)
 	if err == nil {
 		c.t.Fatalf("%s: succeeded\n%s", strings.Join(args, " "), out)
 	}
 	return out
+}
+
+// anonymous runs a reading command without credentials: it must succeed where anonymous callers may read, and fail elsewhere.
+func anonymous(t *testing.T, e entry, c *client, args ...string) {
+	t.Helper()
+	if e.repository == bearer {
+		c.run(args...)
+	} else {
+		c.fails(args...)
+	}
 }
 
 // wants checks that a command's output contains something.
@@ -148,5 +176,16 @@ func wants(t *testing.T, out, want string) {
 	t.Helper()
 	if !strings.Contains(out, want) {
 		t.Errorf("output does not contain %q:\n%s", want, out)
+	}
+}
+
+func trim(s string) string { return strings.TrimSpace(s) }
+
+func countLines(s string) int { return strings.Count(s, "\n") }
+
+func write(t *testing.T, dir, name, body string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, name), []byte(body), 0o600); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -68,7 +68,9 @@ func TestPlain(t *testing.T) {
 // TestOverwrite: what a write policy allows of a path that names other bytes already.
 func TestOverwrite(t *testing.T) {
 	s := NewServer(t, plain{}, nil)
-	put := func(body string) int { return s.Do(Admin, "PUT", "/f", []byte(body), "Content-Type", "text/plain").Status }
+	put := func(body string) int {
+		return s.Do(Admin, "PUT", "/f", []byte(body), "Content-Type", "text/plain").Status
+	}
 	if got := []int{put("one"), put("two")}; got[0] != 201 || got[1] != 201 {
 		t.Errorf("ALLOW: %v", got)
 	}

@@ -9,7 +9,7 @@ CREATE TABLE jobs (
   next_run   BIGINT,
   created_at BIGINT NOT NULL
 );
-CREATE UNIQUE INDEX jobs_name ON jobs (type, name);
+CREATE UNIQUE INDEX jobs_type ON jobs (type);
 CREATE INDEX jobs_due ON jobs (next_run) WHERE next_run IS NOT NULL;
 
 CREATE TABLE job_runs (
