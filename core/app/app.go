@@ -88,7 +88,11 @@ func Start(ctx context.Context, cfg config.Config, log *slog.Logger, version str
 		})
 	}
 
-	listener, err := httpapi.NewListener(cfg.Listen, log)
+	certificate, err := loadCertificate(cfg, log)
+	if err != nil {
+		return nil, err
+	}
+	listener, err := httpapi.NewListener(cfg.Listen, certificate, log)
 	if err != nil {
 		return nil, err
 	}
@@ -111,8 +115,14 @@ func Start(ctx context.Context, cfg config.Config, log *slog.Logger, version str
 		return nil, err
 	}
 	a.onStop(func(ctx context.Context) error { listener.Shutdown(ctx); return nil })
-	if a.addr, err = listener.Main(cfg.Listen, httpapi.Handler(repositories, rest)); err != nil {
+	handler := httpapi.Handler(repositories, rest)
+	if a.addr, err = listener.Main(cfg.Listen, false, handler); err != nil {
 		return nil, err
+	}
+	if cfg.TLSListen != "" {
+		if _, err := listener.Main(cfg.TLSListen, true, handler); err != nil {
+			return nil, err
+		}
 	}
 	a.background(background, "control socket", func(ctx context.Context) error {
 		return control.Serve(ctx, filepath.Join(cfg.Data, control.Socket), users)
@@ -121,6 +131,14 @@ func Start(ctx context.Context, cfg config.Config, log *slog.Logger, version str
 	a.onStop(func(context.Context) error { repositories.Close(); return nil })
 	log.Info("ready", "address", a.addr.String(), "version", version, "took", time.Since(began).Round(time.Millisecond))
 	return a, nil
+}
+
+// loadCertificate reads the certificate; nil when none is configured.
+func loadCertificate(cfg config.Config, log *slog.Logger) (*httpapi.Certificate, error) {
+	if cfg.TLSCertificate == "" {
+		return nil, nil
+	}
+	return httpapi.LoadCertificate(cfg.TLSCertificate, cfg.TLSKey, log)
 }
 
 // DatabasePath is where the SQLite database of a data directory is.

@@ -47,10 +47,12 @@ type Reader interface {
 }
 
 // Store keeps bytes under keys. All methods may be called at the same time from many goroutines, and give up, with
-// the context's error, when it ends. What a failed or interrupted Put wrote is removed, or left where a sweep finds it.
+// the context's error, when it ends. Any string may be asked for as a key or an upload's id: one that the store did not give
+// is not found, and leads nowhere. What a failed or interrupted Put wrote is removed, or left where a sweep finds it.
 type Store interface {
 	// Put reads r to its end and stores the bytes. They are durable (they survive a power cut) if and only if the
-	// error is nil. An error of r is returned wrapped; nothing is stored then. algs are digests wanted beside sha256.
+	// error is nil. An error of r is returned wrapped; nothing is stored then. algs are digests wanted beside sha256; one
+	// that is not known is refused with digest.ErrDigestUnsupported before r is read.
 	Put(ctx context.Context, r io.Reader, algs ...digest.Algorithm) (Info, error)
 	// Open returns a reader, which the caller closes, and the size in bytes; ErrNotFound when there is nothing. The
 	// reader stays readable when the key is deleted meanwhile.
@@ -88,7 +90,8 @@ type Uploader interface {
 	// Append reads r to its end onto the upload, at offset at, which must be its size (ErrOffset, and r is not
 	// read); a negative at means "at the end". When r fails, what came before the error is kept, and the state
 	// returned beside the error tells the new size. One writer at a time: a second one waits for the first until its
-	// context ends or a few seconds have passed, then ErrBusy.
+	// context ends or a few seconds have passed, then ErrBusy (with the context's error, if that ended). So do Finish and
+	// Cancel; Upload doesn't wait, Expire passes over an upload that is being written.
 	Append(ctx context.Context, owner, id string, at int64, r io.Reader) (Upload, error)
 	// Finish makes the upload's bytes durable under a new key and ends the upload. With want set, bytes of another digest
 	// are refused with a *DigestError and the upload stays as it is; want's algorithm is among Info.Digests, and is

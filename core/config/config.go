@@ -26,6 +26,9 @@ type Config struct {
 	// LogLevel is the least level that is logged; LogFormat is text or json.
 	LogLevel  slog.Level
 	LogFormat string
+	// TLSCertificate and TLSKey are PEM files; both are set or none. TLSListen is the address of the main port by TLS; empty means
+	// none.
+	TLSCertificate, TLSKey, TLSListen string
 	// UploadsExpiry is how long an upload session may rest before it is given up.
 	UploadsExpiry time.Duration
 }
@@ -82,6 +85,15 @@ func Settings() []Setting {
 		{Key: "log.format", Env: "REPOMGR_LOG_FORMAT", Default: "text", Allowed: "text or json",
 			Help: "Form of the log, which goes to the standard error output.",
 			bind: func(c *Config) value { return text(&c.LogFormat, oneOf("text", "json")) }},
+		{Key: "tls.certificate", Env: "REPOMGR_TLS_CERTIFICATE", Allowed: "the path of a file",
+			Help: "PEM file with the server's certificate and its chain, for `tls.listen` and for repositories with an `httpsPort`. Read again when it changes.",
+			bind: func(c *Config) value { return text(&c.TLSCertificate, notEmpty) }},
+		{Key: "tls.key", Env: "REPOMGR_TLS_KEY", Allowed: "the path of a file",
+			Help: "PEM file with the certificate's private key.",
+			bind: func(c *Config) value { return text(&c.TLSKey, notEmpty) }},
+		{Key: "tls.listen", Env: "REPOMGR_TLS_LISTEN", Allowed: "host:port or :port",
+			Help: "Address where the main port is also served by TLS.",
+			bind: func(c *Config) value { return text(&c.TLSListen, isAddress) }},
 		{Key: "uploads.expiry", Env: "REPOMGR_UPLOADS_EXPIRY", Default: "24h", Allowed: "a duration of at least 1m, such as 90m or 24h",
 			Help: "How long an upload session may rest before it is given up.",
 			bind: func(c *Config) value { return duration(&c.UploadsExpiry, time.Minute) }},

@@ -86,6 +86,9 @@ func (l *loader) check() error {
 		return fmt.Errorf("%s: presets.docker.port must be another port than that of listen (%s), not %s",
 			l.sources["presets.docker.port"], l.sources["listen"], main)
 	}
+	if c := l.config; (c.TLSCertificate == "") != (c.TLSKey == "") || c.TLSListen != "" && c.TLSCertificate == "" {
+		return errors.New("tls.certificate and tls.key must be set together, and with tls.listen both")
+	}
 	return nil
 }
 

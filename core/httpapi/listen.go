@@ -26,7 +26,9 @@ const (
 // Listener is the server's ports: the main one and the connectors of repositories.
 type Listener struct {
 	host string
-	log  *slog.Logger
+	// certificate is nil when there is no TLS.
+	certificate *Certificate
+	log         *slog.Logger
 
 	mu sync.Mutex
 	// owners says what each open port is for.
@@ -35,17 +37,18 @@ type Listener struct {
 	running sync.WaitGroup
 }
 
-// NewListener returns a Listener for connectors on the host of address ("host:port", host may be empty).
-func NewListener(address string, log *slog.Logger) (*Listener, error) {
+// NewListener returns a Listener for connectors on the host of address ("host:port", host may be empty). Without a
+// certificate it opens no port for TLS.
+func NewListener(address string, certificate *Certificate, log *slog.Logger) (*Listener, error) {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, fmt.Errorf("listen address %q: %w", address, err)
 	}
-	return &Listener{host: host, log: log, owners: map[int]string{}, servers: map[*http.Server]struct{}{}}, nil
+	return &Listener{host: host, certificate: certificate, log: log, owners: map[int]string{}, servers: map[*http.Server]struct{}{}}, nil
 }
 
-// Main serves h on the main address, until Shutdown, and returns the address that it got.
-func (l *Listener) Main(address string, h http.Handler) (net.Addr, error) {
+// Main serves h on a main address, until Shutdown, and returns the address that it got.
+func (l *Listener) Main(address string, secure bool, h http.Handler) (net.Addr, error) {
 	socket, err := net.Listen("tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", address, err)
@@ -54,12 +57,15 @@ func (l *Listener) Main(address string, h http.Handler) (net.Addr, error) {
 	l.mu.Lock()
 	l.owners[port] = "the server itself"
 	l.mu.Unlock()
-	l.serve(socket, h)
+	l.serve(socket, secure, h)
 	return socket.Addr(), nil
 }
 
-// Listen serves h on a port, until the connector is closed.
-func (l *Listener) Listen(port int, h http.Handler) (repository.Connector, error) {
+// Listen serves h on a port, with secure by TLS, until the connector is closed.
+func (l *Listener) Listen(port int, secure bool, h http.Handler) (repository.Connector, error) {
+	if secure && l.certificate == nil {
+		return nil, errs.New(errs.Invalid, "port %d is for HTTPS, and the server has no certificate: set tls.certificate and tls.key", port)
+	}
 	l.mu.Lock()
 	owner := l.owners[port]
 	l.mu.Unlock()
@@ -75,10 +81,10 @@ func (l *Listener) Listen(port int, h http.Handler) (repository.Connector, error
 	case err != nil:
 		return nil, errs.Wrap(errs.Invalid, err, "port %d can't be opened", port)
 	}
-	return &connector{l, l.serve(socket, h)}, nil
+	return &connector{l, l.serve(socket, secure, h)}, nil
 }
 
-func (l *Listener) serve(socket net.Listener, h http.Handler) *http.Server {
+func (l *Listener) serve(socket net.Listener, secure bool, h http.Handler) *http.Server {
 	s := &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: headerTimeout,
@@ -86,11 +92,18 @@ func (l *Listener) serve(socket net.Listener, h http.Handler) *http.Server {
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          slog.NewLogLogger(l.log.Handler(), slog.LevelDebug),
 	}
+	run := s.Serve
+	if secure {
+		s.TLSConfig = l.certificate.config()
+		// A blob that is pushed over one HTTP/2 stream must not wait for window updates.
+		s.HTTP2 = &http.HTTP2Config{MaxReceiveBufferPerStream: 4 << 20, MaxReceiveBufferPerConnection: 16 << 20}
+		run = func(socket net.Listener) error { return s.ServeTLS(socket, "", "") }
+	}
 	l.mu.Lock()
 	l.servers[s] = struct{}{}
 	l.mu.Unlock()
 	l.running.Go(func() {
-		if err := s.Serve(socket); !errors.Is(err, http.ErrServerClosed) {
+		if err := run(socket); !errors.Is(err, http.ErrServerClosed) {
 			l.log.Error("listener ended", "address", socket.Addr().String(), "err", err)
 		}
 	})

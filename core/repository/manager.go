@@ -21,9 +21,9 @@ import (
 
 // Listeners opens the ports that repositories ask for.
 type Listeners interface {
-	// Listen serves h on a port of the server's address, until the connector is closed. It fails, with a message for the
-	// admin, when the port is not to be had.
-	Listen(port int, h http.Handler) (Connector, error)
+	// Listen serves h on a port of the server's address, with secure by TLS, until the connector is closed. It fails, with
+	// a message for the admin, when the port is not to be had.
+	Listen(port int, secure bool, h http.Handler) (Connector, error)
 }
 
 // Connector is an open port.
@@ -103,7 +103,7 @@ func (m *Manager) openAll() bool {
 		if m.connectors[port] != nil {
 			continue
 		}
-		if err := m.open(port); err != nil {
+		if err := m.open(r, port); err != nil {
 			m.log.Error("connector is not open", "repo", r.Name(), "port", port, "err", err)
 			all = false
 		}
@@ -127,8 +127,8 @@ func (m *Manager) retry(ctx context.Context) {
 	}
 }
 
-func (m *Manager) open(port int) error {
-	c, err := m.listeners.Listen(port, m.portHandler(port))
+func (m *Manager) open(r *Repository, port int) error {
+	c, err := m.listeners.Listen(port, port == r.access.HTTPSPort, m.portHandler(port))
 	if err != nil {
 		return err
 	}
@@ -243,7 +243,7 @@ func (m *Manager) change(r *Repository, save func() error) error {
 		if m.connectors[port] != nil {
 			continue
 		}
-		if err := m.open(port); err != nil {
+		if err := m.open(r, port); err != nil {
 			return errs.Wrap(errs.Invalid, err, "%s", message(err))
 		}
 	}

@@ -61,13 +61,24 @@ func (x *exchange) head(h http.Header, a content.Asset) {
 	}
 	h["Content-Type"] = []string{contentType}
 	h["Etag"] = []string{`"` + a.Digest.String() + `"`}
-	h["Last-Modified"] = []string{a.UpdatedAt.Format(http.TimeFormat)}
+	if modified := x.modified(a); !modified.IsZero() {
+		h["Last-Modified"] = []string{modified.Format(http.TimeFormat)}
+	}
 	h["X-Content-Type-Options"] = nosniff
 	// What is stored came from somebody: opened in a browser, it must not act as a part of this site.
 	h["Content-Security-Policy"] = sandbox
 	if x.repo.plugin.headers != nil {
 		x.repo.plugin.headers.Headers(h, x.entry, x.route, a, http.StatusOK)
 	}
+}
+
+// modified is what Last-Modified says and If-Modified-Since is compared with. It is zero for bytes that may be replaced within
+// the same second again: a date has whole seconds, and must not be one of two versions (RFC 9110 section 8.8.2.2).
+func (x *exchange) modified(a content.Asset) time.Time {
+	if x.route.Class == content.Mutable && time.Since(a.UpdatedAt) < time.Second {
+		return time.Time{}
+	}
+	return a.UpdatedAt
 }
 
 var (
@@ -88,7 +99,7 @@ func plainGet(r *http.Request) bool {
 // serveContent answers conditional and range requests (RFC 9110 sections 13 and 14), and HEAD.
 func (x *exchange) serveContent(w http.ResponseWriter, r *http.Request, a content.Asset) error {
 	if r.Method == http.MethodHead {
-		http.ServeContent(w, r, "", a.UpdatedAt, &sized{size: a.Blob.Size})
+		http.ServeContent(w, r, "", x.modified(a), &sized{size: a.Blob.Size})
 		return nil
 	}
 	f, err := x.repo.openBlob(r.Context(), a.Blob)
@@ -96,7 +107,7 @@ func (x *exchange) serveContent(w http.ResponseWriter, r *http.Request, a conten
 		return err
 	}
 	defer f.Close()
-	http.ServeContent(w, r, "", a.UpdatedAt, f)
+	http.ServeContent(w, r, "", x.modified(a), f)
 	return nil
 }
 
@@ -244,8 +255,9 @@ func (x *exchange) serveDocument(w http.ResponseWriter, r *http.Request) error {
 
 // remove deletes the asset at the route's path, and those that go along with it, in one transaction.
 func (x *exchange) remove(ctx context.Context) error {
-	if err := x.repo.writable(); err != nil {
-		return err
+	if x.repo.config.Storage.WritePolicy == Deny {
+		// Not Forbidden: distribution-spec 1.1, "Content Management", has 400 and 405 for a repository without deletion.
+		return errs.New(errs.MethodNotAllowed, "repository %s is read-only", x.repo.config.Name)
 	}
 	return x.manager.db.Update(ctx, func(tx *store.Tx) error {
 		a, err := tx.Asset(x.repo.id, x.route.Path)

@@ -36,6 +36,8 @@ func (m *Manager) serveRoot(w http.ResponseWriter, r *http.Request, p *plugin) {
 		err = m.root(w, r, p, principal)
 	}
 	if err != nil {
+		// The challenge needs the route, as far as there is one.
+		x.route, _ = p.Resolve(r, r.URL.Path)
 		m.fail(w, r, p, x, err)
 	}
 }

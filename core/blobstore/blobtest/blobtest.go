@@ -143,7 +143,7 @@ func is(t *testing.T, what string, err, target error) {
 // random returns n bytes that are the same for the same n.
 func random(n int) []byte {
 	data := make([]byte, n)
-	rand.NewChaCha8([32]byte{byte(n), byte(n >> 8), byte(n >> 16)}).Read(data)
+	_, _ = rand.NewChaCha8([32]byte{byte(n), byte(n >> 8), byte(n >> 16)}).Read(data) // never fails
 	return data
 }
 
@@ -171,6 +171,14 @@ func broken(data []byte) io.Reader {
 type failing struct{}
 
 func (failing) Read([]byte) (int, error) { return 0, errBroken }
+
+// failingAtEnd fails because a context ends, as a request's body does.
+type failingAtEnd struct{ cancel context.CancelFunc }
+
+func (f *failingAtEnd) Read([]byte) (int, error) {
+	f.cancel()
+	return 0, errBroken
+}
 
 // untouched fails the test when it is read.
 type untouched struct{ t *testing.T }

@@ -141,6 +141,11 @@ func putCancelled(t *testing.T, s blobstore.Store) {
 		ctx, cancel := context.WithCancel(context.Background())
 		_, err := s.Put(ctx, &ending{n, cancel})
 		is(t, "Put while the context ends", err, context.Canceled)
+
+		ctx, cancel = context.WithCancel(context.Background())
+		_, err = s.Put(ctx, io.MultiReader(bytes.NewReader(random(n)), &failingAtEnd{cancel}))
+		is(t, "Put with a reader that fails as the context ends", err, context.Canceled)
+		is(t, "Put with a reader that fails as the context ends", err, errBroken)
 	}
 	if got := walk(t, s, ""); len(got) != 0 {
 		t.Errorf("stored all the same: %v", got)
@@ -196,7 +201,7 @@ func openReads(t *testing.T, s blobstore.Store) {
 	if n, err := r.ReadAt(p, 17); n != 50 || err != nil || !bytes.Equal(p, data[17:67]) {
 		t.Errorf("ReadAt = %d, %v", n, err)
 	}
-	if _, err := r.ReadAt(p, 9990); err != io.EOF {
+	if _, err := r.ReadAt(p, 9990); !errors.Is(err, io.EOF) {
 		t.Errorf("ReadAt beyond the end = %v, want EOF", err)
 	}
 }

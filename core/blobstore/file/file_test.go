@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -97,6 +98,112 @@ func TestLayout(t *testing.T) {
 	st, err := s.Stat(context.Background(), info.Key)
 	if err != nil || !st.ModTime.Equal(info.ModTime) || st.Digests[digest.SHA256].Encoded() != sha {
 		t.Errorf("Stat = %+v, %v; Put said %+v", st, err, info)
+	}
+}
+
+// TestDurable: the bytes are synced before they have their key, and the key before it is told.
+func TestDurable(t *testing.T) {
+	ctx := context.Background()
+	for name, store := range map[string]func(s *Store) (blobstore.Info, error){
+		"Put": func(s *Store) (blobstore.Info, error) { return s.Put(ctx, strings.NewReader("abc")) },
+		"Finish": func(s *Store) (blobstore.Info, error) {
+			id := begin(t, s)
+			grow(t, s, id, []byte("abc"))
+			return s.Finish(ctx, "o", id, "")
+		},
+	} {
+		s := fresh(t)
+		var synced []string
+		s.sync = func(f *os.File) error {
+			if b, err := os.ReadFile(f.Name()); err == nil && string(b) != "abc" {
+				t.Errorf("%s: %s is synced with %q in it", name, f.Name(), b)
+			}
+			stored := 0
+			if err := s.Walk(ctx, "", func(blobstore.Info) error { stored++; return nil }); err != nil || stored != len(synced) {
+				t.Errorf("%s: %d blobs, %v, at the sync of %s after %v", name, stored, err, f.Name(), synced)
+			}
+			synced = append(synced, f.Name())
+			return f.Sync()
+		}
+		info, err := store(s)
+		if err != nil || len(synced) != 2 || synced[1] != s.blobDir(info.Key) {
+			t.Errorf("%s = %v; synced %v, want the file and then %s", name, err, synced, s.blobDir(info.Key))
+		}
+	}
+}
+
+// failSync makes the n-th sync from now on fail.
+func failSync(s *Store, n int) {
+	s.sync = func(f *os.File) error {
+		if n--; n == 0 {
+			return syscall.EIO
+		}
+		return f.Sync()
+	}
+}
+
+func TestPutThatCantSync(t *testing.T) {
+	for n := 1; n <= 2; n++ {
+		s := fresh(t)
+		failSync(s, n)
+		if _, err := s.Put(context.Background(), strings.NewReader("abc")); !errors.Is(err, syscall.EIO) {
+			t.Errorf("Put = %v, want %v", err, syscall.EIO)
+		}
+		if left := files(t, s); len(left) != 0 {
+			t.Errorf("left over: %v", left)
+		}
+	}
+}
+
+// TestHostileKey has the form of a key, and leads to a file if only the form is looked at.
+func TestHostileKey(t *testing.T) {
+	s := fresh(t)
+	ctx := context.Background()
+	name := "." + strings.Repeat("x", randomLen)
+	write(t, filepath.Join(s.root, name), "secret")
+	key := ".." + strings.Repeat("/", sha256Len-len("..store/")) + "store/" + name
+	if _, err := os.Stat(s.blobPath(key)); err != nil || len(key) != sha256Len+1+randomLen {
+		t.Fatalf("the key doesn't lead to the file: %v", err)
+	}
+	if _, _, err := s.Open(ctx, key); !errors.Is(err, blobstore.ErrNotFound) {
+		t.Errorf("Open = %v", err)
+	}
+	if _, err := s.Stat(ctx, key); !errors.Is(err, blobstore.ErrNotFound) {
+		t.Errorf("Stat = %v", err)
+	}
+	if err := s.Delete(ctx, key); err != nil {
+		t.Errorf("Delete = %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(s.root, name)); err != nil {
+		t.Errorf("Delete has followed it: %v", err)
+	}
+}
+
+func TestParseID(t *testing.T) {
+	hex := strings.Repeat("0a", randomLen/2)
+	tests := []struct {
+		name, id string
+		want     []digest.Algorithm
+		ok       bool
+	}{
+		{"no digest", hex, nil, true},
+		{"a digest", hex + "-sha512", []digest.Algorithm{digest.SHA512}, true},
+		{"two digests", hex + "-sha384-sha512", []digest.Algorithm{digest.SHA384, digest.SHA512}, true},
+		{"unknown digest", hex + "-md4", nil, false},
+		{"nothing after the dash", hex + "-", nil, false},
+		{"a path after the dash", hex + "-sha512-../x", nil, false},
+		{"too long", hex + strings.Repeat("-sha512", 5), nil, false},
+		{"upper case", strings.ToUpper(hex), nil, false},
+		{"short", hex[1:], nil, false},
+		{"empty", "", nil, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			algs, ok := parseID(tt.id)
+			if ok != tt.ok || !slices.Equal(algs, tt.want) {
+				t.Errorf("parseID(%q) = %v, %v, want %v, %v", tt.id, algs, ok, tt.want, tt.ok)
+			}
+		})
 	}
 }
 

@@ -3,7 +3,9 @@ package file
 import (
 	"crypto/rand"
 	"encoding/hex"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -13,6 +15,8 @@ const (
 	// randomLen is the length of the random part of a key, and of an upload's id, in hex digits.
 	randomLen = 32
 	sha256Len = 64
+	// maxIDLen is the contract's.
+	maxIDLen = 64
 )
 
 // random is 128 unguessable bits in hex.
@@ -32,9 +36,33 @@ func validKey(key string) bool {
 	return len(key) == sha256Len+1+randomLen && key[sha256Len] == '.' && isHex(key[:sha256Len]) && isHex(key[sha256Len+1:])
 }
 
-// validID is validKey for the ids of uploads.
-func validID(id string) bool {
-	return len(id) == randomLen && isHex(id)
+// newID makes the id of an upload. It holds the digests that are wanted beside sha256, so that they need no file of their own:
+// 32 hex digits, then "-sha512" and the like.
+func newID(d digester) string {
+	id := random()
+	for _, alg := range slices.Sorted(maps.Keys(d)) {
+		if alg != digest.SHA256 {
+			id += "-" + alg.String()
+		}
+	}
+	return id
+}
+
+// parseID returns the digests that an upload's id holds; false for what can't be an id of this store.
+func parseID(id string) ([]digest.Algorithm, bool) {
+	parts := strings.Split(id, "-")
+	if len(id) > maxIDLen || len(parts[0]) != randomLen || !isHex(parts[0]) {
+		return nil, false
+	}
+	var algs []digest.Algorithm
+	for _, part := range parts[1:] {
+		alg := digest.Algorithm(part)
+		if !alg.Available() {
+			return nil, false
+		}
+		algs = append(algs, alg)
+	}
+	return algs, true
 }
 
 func isHex(s string) bool {

@@ -75,14 +75,14 @@ func create(root string, id Identity) error {
 			return err
 		}
 	}
-	if err := syncDir(filepath.Join(root, blobsDir)); err != nil {
+	if err := syncDir(filepath.Join(root, blobsDir), (*os.File).Sync); err != nil {
 		return err
 	}
 	if err := writeMarker(root, id); err != nil {
 		return err
 	}
 	for _, dir := range made {
-		if err := syncDir(filepath.Dir(dir)); err != nil {
+		if err := syncDir(filepath.Dir(dir), (*os.File).Sync); err != nil {
 			return err
 		}
 	}
@@ -153,7 +153,7 @@ func writeMarker(root string, id Identity) error {
 	if err != nil {
 		return err
 	}
-	return syncDir(root)
+	return syncDir(root, (*os.File).Sync)
 }
 
 // directories are those of a store, parents first, relative to its root.

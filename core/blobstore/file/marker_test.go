@@ -215,7 +215,13 @@ func TestMediumGoesAway(t *testing.T) {
 	if _, err := s.Append(ctx, "o", u.ID, 3, strings.NewReader("x")); !errors.Is(err, blobstore.ErrUnavailable) {
 		t.Errorf("Append to an open upload = %v", err)
 	}
-	if err := os.Remove(s.root); err != nil {
+	other, err := Open(s.root, Identity{Store: "store-2", Installation: "installation-1"}, Options{Create: true})
+	if err != nil || other.Unavailable() != "" {
+		t.Fatal(err, other.Unavailable())
+	}
+	other.Close()
+	unavailable(t, s, `is store "store-2"`)
+	if err := os.RemoveAll(s.root); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Rename(away, s.root); err != nil {

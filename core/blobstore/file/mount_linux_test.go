@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/repomgr/repomgr/core/blobstore"
+	"github.com/repomgr/repomgr/internal/testenv"
 )
 
 // mounted makes a store on a file system of its own, with room for about a MiB. It needs the right to mount.
@@ -22,7 +23,7 @@ func mounted(t *testing.T) *Store {
 	t.Helper()
 	dir := t.TempDir()
 	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=1m"); err != nil {
-		t.Skipf("SKIPPED, can't mount a file system to fill or to make read-only (run as root): %v", err)
+		testenv.Missing(t, fmt.Sprintf("the right to mount a file system, to fill it and to make it read-only: %v", err))
 	}
 	t.Cleanup(func() {
 		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
@@ -57,11 +58,12 @@ func TestFull(t *testing.T) {
 	if free, err := s.Space(); free != 0 || err != nil {
 		t.Errorf("Space = %d, %v, want 0", free, err)
 	}
-	if _, err := s.Begin(ctx, "o"); !errors.Is(err, blobstore.ErrFull) {
-		t.Errorf("Begin = %v, want %v", err, blobstore.ErrFull)
+	id := begin(t, s) // of an empty file, there is room for that
+	if u, err := s.Append(ctx, "o", id, 0, strings.NewReader("abc")); !errors.Is(err, blobstore.ErrFull) || u.Size != 0 {
+		t.Errorf("Append = %+v, %v, want %v", u, err, blobstore.ErrFull)
 	}
-	if left, err := names(filepath.Join(s.root, uploadsDir)); len(left) != 0 || err != nil {
-		t.Errorf("left over: %v, %v", left, err)
+	if err := s.Cancel(ctx, "o", id); err != nil {
+		t.Errorf("Cancel = %v", err)
 	}
 	if err := os.Remove(filepath.Join(s.root, "..", "fill")); err != nil {
 		t.Fatal(err)
@@ -73,29 +75,44 @@ func TestFull(t *testing.T) {
 
 // TestFullUpload: what fits is kept, and the upload goes on when there is room again.
 func TestFullUpload(t *testing.T) {
-	s := mounted(t)
-	ctx := context.Background()
 	data := pattern(900 << 10)
-	in, err := s.Put(ctx, bytes.NewReader(pattern(500<<10)))
-	if err != nil {
-		t.Fatal(err)
+	tests := []struct {
+		name string
+		// part is how much is appended at a time.
+		part int
+	}{
+		{"at once", len(data)},
+		{"in small parts", 100<<10 + 1},
 	}
-	id := begin(t, s)
-	u, err := s.Append(ctx, "o", id, 0, bytes.NewReader(data))
-	if !errors.Is(err, blobstore.ErrFull) {
-		t.Fatalf("Append = %v, want %v", err, blobstore.ErrFull)
-	}
-	if got, err := s.Upload(ctx, "o", id); err != nil || got.Size != u.Size || u.Size == 0 || u.Size >= int64(len(data)) {
-		t.Errorf("Upload = %+v, %v; Append said %+v", got, err, u)
-	}
-	if err := s.Delete(ctx, in.Key); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.Append(ctx, "o", id, u.Size, bytes.NewReader(data[u.Size:])); err != nil {
-		t.Fatalf("Append with room again = %v", err)
-	}
-	if _, err := s.Finish(ctx, "o", id, digest.FromBytes(data)); err != nil {
-		t.Errorf("Finish = %v", err)
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := mounted(t)
+			ctx := context.Background()
+			in, err := s.Put(ctx, bytes.NewReader(pattern(500<<10)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			u, err := s.Begin(ctx, "o")
+			id := u.ID
+			for err == nil && u.Size < int64(len(data)) {
+				u, err = s.Append(ctx, "o", id, u.Size, bytes.NewReader(data[u.Size:min(len(data), int(u.Size)+tt.part)]))
+			}
+			if !errors.Is(err, blobstore.ErrFull) {
+				t.Fatalf("Append = %v, want %v", err, blobstore.ErrFull)
+			}
+			if got, err := s.Upload(ctx, "o", id); err != nil || got.Size != u.Size || u.Size%int64(tt.part) == 0 {
+				t.Errorf("Upload = %+v, %v; Append said %+v, want a part of a part", got, err, u)
+			}
+			if err := s.Delete(ctx, in.Key); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.Append(ctx, "o", id, u.Size, bytes.NewReader(data[u.Size:])); err != nil {
+				t.Fatalf("Append with room again = %v", err)
+			}
+			if _, err := s.Finish(ctx, "o", id, digest.FromBytes(data)); err != nil {
+				t.Errorf("Finish = %v", err)
+			}
+		})
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 
 // Put implements blobstore.Store.
 func (s *Store) Put(ctx context.Context, r io.Reader, algs ...digest.Algorithm) (blobstore.Info, error) {
-	if err := s.ready(ctx); err != nil {
+	if err := s.here(ctx); err != nil {
 		return blobstore.Info{}, err
 	}
 	d, err := newDigester(algs)
@@ -58,34 +58,36 @@ func (s *Store) put(ctx context.Context, r io.Reader, f *os.File, path string, d
 
 // syncDir makes the entries of a directory durable, on file systems that know how. Writers that wait in it at the same moment
 // share one commit of the file system's journal; a queue of our own in front of it was measured to be slower.
-func syncDir(dir string) error {
+func syncDir(dir string, sync func(*os.File) error) error {
 	f, err := os.Open(dir)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	if err := f.Sync(); err != nil && !errors.Is(err, syscall.EINVAL) && !errors.Is(err, syscall.ENOTSUP) {
+	if err := sync(f); err != nil && !errors.Is(err, syscall.EINVAL) && !errors.Is(err, syscall.ENOTSUP) {
 		return err
 	}
 	return nil
 }
 
-// publish makes the file at path, open as f, a durable blob. On an error the file is at path again.
+// publish makes the file at path, open as f, a durable blob. When it can't be synced the file is gone afterwards: the kernel
+// drops what it could not write, and would call a second attempt a success. On other errors the file stays.
 func (s *Store) publish(f *os.File, path string, size int64, sums map[digest.Algorithm]digest.Digest) (blobstore.Info, error) {
 	info := blobstore.Info{Key: newKey(sums[digest.SHA256]), Size: size, Digests: sums, ModTime: time.Now()}
 	// The last write may be long ago, and a sweep goes by the time since the blob is there.
 	if err := os.Chtimes(path, time.Time{}, info.ModTime); err != nil {
 		return blobstore.Info{}, err
 	}
-	if err := f.Sync(); err != nil {
+	if err := s.sync(f); err != nil {
+		os.Remove(path)
 		return blobstore.Info{}, err
 	}
 	to := s.blobPath(info.Key)
 	if err := os.Rename(path, to); err != nil {
 		return blobstore.Info{}, err
 	}
-	if err := syncDir(s.blobDir(info.Key)); err != nil {
-		os.Rename(to, path)
+	if err := syncDir(s.blobDir(info.Key), s.sync); err != nil {
+		os.Remove(to)
 		return blobstore.Info{}, err
 	}
 	return info, nil

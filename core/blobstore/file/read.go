@@ -79,7 +79,7 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 
 // Walk implements blobstore.Store. Files whose names are not keys are passed over.
 func (s *Store) Walk(ctx context.Context, after string, fn func(blobstore.Info) error) error {
-	if err := s.ready(ctx); err != nil {
+	if err := s.here(ctx); err != nil {
 		return err
 	}
 	for i := range 256 {

@@ -40,7 +40,7 @@ func (b *buffers) receive(ctx context.Context, r io.Reader, f *os.File, offset i
 	if readErr != nil {
 		defer b.pool.Put(buf)
 		w, writeErr := f.Write(buf[:m])
-		d.Write(buf[:w])
+		d.add(buf[:w])
 		return int64(w), unlessEOF(readErr), writeErr
 	}
 
@@ -49,7 +49,7 @@ func (b *buffers) receive(ctx context.Context, r io.Reader, f *os.File, offset i
 	go func() {
 		defer close(done)
 		for c := range chunks {
-			d.Write(c.buf[:c.n])
+			d.add(c.buf[:c.n])
 			b.pool.Put(c.buf)
 		}
 	}()
@@ -84,7 +84,7 @@ func fill(ctx context.Context, r io.Reader, p []byte) (n int, err error) {
 		m, err = r.Read(p[n:])
 		n += m
 	}
-	if err != nil && err != io.EOF && ctx.Err() != nil {
+	if unlessEOF(err) != nil && ctx.Err() != nil {
 		err = fmt.Errorf("%w: %w", ctx.Err(), err)
 	}
 	return n, err
@@ -92,7 +92,7 @@ func fill(ctx context.Context, r io.Reader, p []byte) (n int, err error) {
 
 // unlessEOF is err, or nil when that only says that the reader has ended.
 func unlessEOF(err error) error {
-	if err == io.EOF {
+	if err == io.EOF { //nolint:errorlint // readers return it as it is; wrapped, it is somebody's failure
 		return nil
 	}
 	return err

@@ -24,7 +24,7 @@ type session struct {
 	turn chan struct{}
 	// users counts who has the upload or waits for it; sessions.mu guards it.
 	users int
-	// upload is nil as long as the state was not read, and again when the upload has ended. It is the turn's holder's.
+	// upload is nil as long as nothing is known, and again when the upload has ended. It is the turn's holder's.
 	upload *upload
 }
 

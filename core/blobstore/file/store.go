@@ -3,7 +3,8 @@
 //	.repomgr-store.json                      the marker: whose store this is
 //	blobs/<2 hex>/<sha256 hex>.<random hex>  durable blobs; 256 directories, made when the store is created
 //	tmp/<random hex>                         writes in progress; nothing in it was ever acknowledged
-//	uploads/<id>.json, uploads/<id>.data     resumable uploads: state, and the bytes so far
+//	uploads/<id>.<hash of the owner>         resumable uploads: the bytes so far
+//	uploads/<id>.state                       the digests of a part of them, once there are many
 //
 // A blob's key is its file's name. It holds the sha256, so that stored bytes can be verified without the database.
 package file
@@ -47,6 +48,8 @@ type Store struct {
 	marker   *os.File
 	buffers  buffers
 	sessions sessions
+	// sync makes a file, or the entries of a directory, durable: (*os.File).Sync.
+	sync func(*os.File) error
 	// boot names the time since the machine was started; empty when it is not known.
 	boot string
 }
@@ -64,7 +67,10 @@ func Open(root string, id Identity, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open blob store: %w", err)
 	}
-	s := &Store{root: root, identity: id, boot: bootID(), sessions: sessions{patience: patience, open: map[string]*session{}}}
+	s := &Store{
+		root: root, identity: id, boot: bootID(), sync: (*os.File).Sync,
+		sessions: sessions{patience: patience, open: map[string]*session{}},
+	}
 	if err := s.open(o); err != nil {
 		s.reason = err.Error()
 	}
@@ -133,7 +139,7 @@ func (s *Store) Unavailable() string {
 
 // Space tells how many bytes an unprivileged writer can still add to the file system.
 func (s *Store) Space() (available int64, err error) {
-	if err := s.ready(context.Background()); err != nil {
+	if err := s.here(context.Background()); err != nil {
 		return 0, err
 	}
 	n, err := space(s.root)
@@ -143,7 +149,8 @@ func (s *Store) Space() (available int64, err error) {
 	return n, nil
 }
 
-// ready fails when the context has ended or the store could not be opened. It does no I/O.
+// ready fails when the context has ended or the store could not be opened. It does no I/O: it is enough for what names
+// something in the store, which another directory in its place doesn't have.
 func (s *Store) ready(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -154,13 +161,27 @@ func (s *Store) ready(ctx context.Context) error {
 	return nil
 }
 
+// here is ready for what would work in another directory too.
+func (s *Store) here(ctx context.Context) error {
+	if err := s.ready(ctx); err != nil {
+		return err
+	}
+	return s.present()
+}
+
 func (s *Store) unavailable(reason string) error {
 	return fmt.Errorf("blob store %s: %w: %s", s.root, blobstore.ErrUnavailable, reason)
 }
 
-// present fails when the store is no longer where it was: a missing file says nothing then. It is asked before "there is
-// no such blob" is told to anybody, since an unmounted medium looks like an empty one.
+// present fails when the root is no longer the store that was opened. It is asked before "there is no such blob" is told to
+// anybody, since the directory below an unmounted medium is empty.
 func (s *Store) present() error {
+	then, err := s.marker.Stat()
+	if err == nil {
+		if now, err := os.Lstat(filepath.Join(s.root, markerName)); err == nil && os.SameFile(then, now) {
+			return nil
+		}
+	}
 	if err := checkMarker(s.root, s.identity); err != nil {
 		return s.unavailable(err.Error())
 	}

@@ -37,7 +37,7 @@ func lockShared(f *os.File) {
 	}
 }
 
-// startWriteBack asks the kernel to begin writing the range to the medium, and doesn't wait for it.
+// startWriteBack asks the kernel to begin writing the range to the medium, and doesn't wait for it. It is a hint: what counts is the sync.
 func startWriteBack(f *os.File, offset, n int64) {
-	unix.SyncFileRange(int(f.Fd()), offset, n, unix.SYNC_FILE_RANGE_WRITE)
+	_ = unix.SyncFileRange(int(f.Fd()), offset, n, unix.SYNC_FILE_RANGE_WRITE)
 }

@@ -2,7 +2,6 @@ package file
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -17,23 +16,29 @@ import (
 	"github.com/repomgr/repomgr/core/blobstore"
 )
 
-// Begin implements blobstore.Uploader.
+// Begin implements blobstore.Uploader. It makes one empty file, which becomes the blob.
 func (s *Store) Begin(ctx context.Context, owner string, algs ...digest.Algorithm) (blobstore.Upload, error) {
-	if err := s.ready(ctx); err != nil {
+	if err := s.here(ctx); err != nil {
 		return blobstore.Upload{}, err
 	}
-	if _, err := newDigester(algs); err != nil {
-		return blobstore.Upload{}, err
-	}
-	b, err := json.Marshal(state{Owner: owner, Algorithms: algs})
+	d, err := newDigester(algs)
 	if err != nil {
-		return blobstore.Upload{}, fmt.Errorf("begin upload: %w", err)
+		return blobstore.Upload{}, err
 	}
-	u := blobstore.Upload{ID: random(), Owner: owner, ModTime: time.Now()}
-	if err := writeNew(s.statePath(u.ID), b); err != nil {
+	u := blobstore.Upload{ID: newID(d), Owner: owner, ModTime: time.Now()}
+	if err := touch(s.dataPath(owner, u.ID)); err != nil {
 		return blobstore.Upload{}, s.fault("begin upload", err)
 	}
 	return u, nil
+}
+
+// touch makes an empty file.
+func touch(path string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, filePerm)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // Upload implements blobstore.Uploader. It doesn't wait for a writer; the size then is what was written so far.
@@ -41,17 +46,11 @@ func (s *Store) Upload(ctx context.Context, owner, id string) (blobstore.Upload,
 	if err := s.ready(ctx); err != nil {
 		return blobstore.Upload{}, err
 	}
-	if !validID(id) {
-		return blobstore.Upload{}, about(id, blobstore.ErrNotFound)
-	}
-	if _, err := s.readState(owner, id); err != nil {
-		return blobstore.Upload{}, about(id, err)
-	}
-	size, modTime, err := s.dataSize(id)
+	u, err := s.find(owner, id)
 	if err != nil {
 		return blobstore.Upload{}, about(id, err)
 	}
-	return blobstore.Upload{ID: id, Owner: owner, Size: size, ModTime: modTime}, nil
+	return u.info(), nil
 }
 
 // Append implements blobstore.Uploader.
@@ -76,7 +75,7 @@ func (s *Store) Append(ctx context.Context, owner, id string, at int64, r io.Rea
 
 // append adds r to the data file. Whatever happens, u tells afterwards what is there.
 func (s *Store) append(ctx context.Context, u *upload, r io.Reader) error {
-	f, err := os.OpenFile(s.dataPath(u.id), os.O_WRONLY|os.O_APPEND|os.O_CREATE, filePerm)
+	f, err := os.OpenFile(u.path, os.O_WRONLY|os.O_APPEND, 0)
 	if err != nil {
 		return s.fault("append", err)
 	}
@@ -100,7 +99,7 @@ func (s *Store) append(ctx context.Context, u *upload, r io.Reader) error {
 	return nil
 }
 
-// Finish implements blobstore.Uploader.
+// Finish implements blobstore.Uploader. When the bytes can't be synced, the upload stays, but is empty.
 func (s *Store) Finish(ctx context.Context, owner, id string, want digest.Digest) (blobstore.Info, error) {
 	if want != "" {
 		if err := want.Validate(); err != nil {
@@ -117,8 +116,9 @@ func (s *Store) Finish(ctx context.Context, owner, id string, want digest.Digest
 		return blobstore.Info{}, about(id, err)
 	}
 	ses.upload = nil
-	// The bytes are a blob now. A state file that stays is an empty upload, which expires.
-	_ = os.Remove(s.statePath(id))
+	if info.Size >= saveEvery {
+		os.Remove(s.statePath(id)) // if it stays, it expires
+	}
 	return info, nil
 }
 
@@ -126,8 +126,7 @@ func (s *Store) finish(ctx context.Context, u *upload, want digest.Digest) (blob
 	if err := s.catchUp(ctx, u); err != nil {
 		return blobstore.Info{}, err
 	}
-	path := s.dataPath(u.id)
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, filePerm) // an upload of nothing has no data file
+	f, err := os.OpenFile(u.path, os.O_RDWR, 0)
 	if err != nil {
 		return blobstore.Info{}, s.fault("finish", err)
 	}
@@ -138,8 +137,11 @@ func (s *Store) finish(ctx context.Context, u *upload, want digest.Digest) (blob
 			return blobstore.Info{}, err
 		}
 	}
-	info, err := s.publish(f, path, u.size, sums)
+	info, err := s.publish(f, u.path, u.size, sums)
 	if err != nil {
+		if touch(u.path) == nil { // publish has removed it
+			os.Remove(s.statePath(u.id))
+		}
 		return blobstore.Info{}, s.fault("finish", err)
 	}
 	return info, nil
@@ -168,61 +170,64 @@ func (s *Store) Cancel(ctx context.Context, owner, id string) error {
 		return about(id, err)
 	}
 	defer s.sessions.release(ses)
-	return about(id, s.drop(ses))
+	return about(id, s.drop(ses, ses.upload.path))
 }
 
 // Expire implements blobstore.Uploader. An upload that is being written is not expired, however slowly it grows.
 func (s *Store) Expire(ctx context.Context, before time.Time) (int, error) {
-	if err := s.ready(ctx); err != nil {
+	if err := s.here(ctx); err != nil {
 		return 0, err
 	}
 	files, err := names(filepath.Join(s.root, uploadsDir))
 	if err != nil {
 		return 0, s.fault("expire uploads", err)
 	}
-	ids := map[string]bool{}
-	for _, file := range files {
-		// A power cut may leave data without a state.
-		if id := strings.TrimSuffix(strings.TrimSuffix(file, ".json"), ".data"); validID(id) {
-			ids[id] = true
-		}
-	}
 	n := 0
-	for id := range ids {
+	for _, file := range files {
 		if err := ctx.Err(); err != nil {
 			return n, err
 		}
-		dropped, err := s.expire(id, before)
+		id, _, _ := strings.Cut(file, ".")
+		if _, ok := parseID(id); !ok {
+			continue
+		}
+		dropped, err := s.expire(id, file, before)
 		if err != nil {
 			return n, about(id, err)
 		}
-		if dropped {
+		if dropped && file != id+stateSuffix {
 			n++
 		}
 	}
 	return n, nil
 }
 
-func (s *Store) expire(id string, before time.Time) (dropped bool, err error) {
+// expire drops the upload that the file is of, if the file is old. An upload's state file is never older than its data by more
+// than the upload has grown since; but after a crash it may be the only one that is left.
+func (s *Store) expire(id, file string, before time.Time) (dropped bool, err error) {
 	ses, ok := s.sessions.try(id)
 	if !ok {
 		return false, nil
 	}
 	defer s.sessions.release(ses)
-	_, grown, err := s.dataSize(id)
-	if errors.Is(err, blobstore.ErrNotFound) {
+	path := filepath.Join(s.root, uploadsDir, file)
+	i, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
-	if err != nil || !grown.Before(before) {
-		return false, err
+	if err != nil {
+		return false, s.fault("expire", err)
 	}
-	return true, s.drop(ses)
+	if !i.ModTime().Before(before) {
+		return false, nil
+	}
+	return true, s.drop(ses, path)
 }
 
-// drop removes an upload. The state goes last, so that a crash in between leaves an upload to cancel.
-func (s *Store) drop(ses *session) error {
+// drop removes an upload's files.
+func (s *Store) drop(ses *session, path string) error {
 	ses.upload = nil
-	for _, path := range []string{s.dataPath(ses.id), s.statePath(ses.id)} {
+	for _, path := range []string{path, s.statePath(ses.id)} {
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return s.fault("drop", err)
 		}
@@ -230,12 +235,12 @@ func (s *Store) drop(ses *session) error {
 	return nil
 }
 
-// take acquires an upload's session, with its state read and its size up to date. The caller releases it.
+// take acquires an upload's session, with what is known of the upload up to date. The caller releases it.
 func (s *Store) take(ctx context.Context, owner, id string) (*session, error) {
 	if err := s.ready(ctx); err != nil {
 		return nil, err
 	}
-	if !validID(id) {
+	if _, ok := parseID(id); !ok {
 		return nil, blobstore.ErrNotFound
 	}
 	ses, err := s.sessions.acquire(ctx, id)
@@ -250,19 +255,27 @@ func (s *Store) take(ctx context.Context, owner, id string) (*session, error) {
 }
 
 func (s *Store) enter(ses *session, owner string) error {
-	if ses.upload != nil && ses.upload.owner != owner {
-		return blobstore.ErrNotFound
-	}
-	if ses.upload == nil {
-		u, err := s.load(owner, ses.id)
+	u := ses.upload
+	if u == nil {
+		u, err := s.find(owner, ses.id)
 		if err != nil {
 			return err
 		}
+		if err := s.restore(u); err != nil {
+			return err
+		}
 		ses.upload = u
+		return nil
 	}
-	if err := s.measure(ses.upload); err != nil {
+	if u.owner != owner {
+		return blobstore.ErrNotFound
+	}
+	if err := s.measure(u); err != nil {
 		ses.upload = nil
 		return err
+	}
+	if u.size < u.hashed { // it was made empty when it could not be synced
+		return s.restore(u)
 	}
 	return nil
 }

@@ -8,6 +8,8 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -84,11 +86,12 @@ func TestRestart(t *testing.T) {
 		}, first, flipped},
 		{"power cut took a part", truncate(first - 500), first - 500, data},
 		{"power cut took all", truncate(0), 0, data},
-		{"power cut took the data file", func(t *testing.T, s *Store, id string) {
-			if err := os.Remove(s.dataPath(id)); err != nil {
+		{"power cut took the state file", func(t *testing.T, s *Store, id string) {
+			if err := os.Remove(s.statePath(id)); err != nil {
 				t.Fatal(err)
 			}
-		}, 0, data},
+		}, first, data},
+		{"power cut spoilt the state file", func(t *testing.T, s *Store, id string) { write(t, s.statePath(id), "") }, first, data},
 		{"spoilt digest state", func(t *testing.T, s *Store, id string) {
 			st := readState(t, s, id)
 			st.Digests[digest.SHA512] = []byte("x")
@@ -120,6 +123,9 @@ func TestRestart(t *testing.T) {
 			if err != nil {
 				t.Fatalf("Finish = %v", err)
 			}
+			if left := files(t, s); len(left) != 1 || left[0] != s.blobPath(info.Key) {
+				t.Errorf("left over: %v", left)
+			}
 			if info.Size != int64(len(data)) || info.Digests[digest.SHA256] != digest.FromBytes(tt.want) ||
 				info.Digests[digest.SHA512] != digest.SHA512.FromBytes(tt.want) {
 				t.Errorf("Finish = %+v, not the digests of the bytes that count", info)
@@ -134,7 +140,7 @@ func flip(t *testing.T, s *Store, id string) {
 	if readState(t, s, id).Offset < 18 {
 		t.Fatal("the state file describes nothing")
 	}
-	f, err := os.OpenFile(s.dataPath(id), os.O_RDWR, 0)
+	f, err := os.OpenFile(s.dataPath("o", id), os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +157,7 @@ func flip(t *testing.T, s *Store, id string) {
 
 func addTail(tail []byte) func(*testing.T, *Store, string) {
 	return func(t *testing.T, s *Store, id string) {
-		f, err := os.OpenFile(s.dataPath(id), os.O_WRONLY|os.O_APPEND, 0)
+		f, err := os.OpenFile(s.dataPath("o", id), os.O_WRONLY|os.O_APPEND, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -164,7 +170,7 @@ func addTail(tail []byte) func(*testing.T, *Store, string) {
 
 func truncate(size int64) func(*testing.T, *Store, string) {
 	return func(t *testing.T, s *Store, id string) {
-		if err := os.Truncate(s.dataPath(id), size); err != nil {
+		if err := os.Truncate(s.dataPath("o", id), size); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -183,48 +189,108 @@ func TestFinishAfterRestart(t *testing.T) {
 	}
 }
 
-// TestSmallUploadsAreCheap: the state file of a small upload is written once.
+// TestSmallUploadsAreCheap: a small upload has one file, which becomes the blob.
 func TestSmallUploadsAreCheap(t *testing.T) {
 	s := fresh(t)
 	id := begin(t, s)
-	before, err := os.Stat(s.statePath(id))
+	before, err := os.Stat(s.dataPath("o", id))
 	if err != nil {
 		t.Fatal(err)
 	}
 	grow(t, s, id, pattern(1<<20))
-	if after, err := os.Stat(s.statePath(id)); err != nil || !os.SameFile(before, after) {
-		t.Errorf("the state file was replaced, or %v", err)
+	if got := files(t, s); len(got) != 1 {
+		t.Errorf("the files are %v, want one", got)
 	}
+	info, err := s.Finish(context.Background(), "o", id, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if after, err := os.Stat(s.blobPath(info.Key)); err != nil || !os.SameFile(before, after) {
+		t.Errorf("the blob is another file, or %v", err)
+	}
+	id = begin(t, s)
+	grow(t, s, id, pattern(1<<20))
 	grow(t, s, id, pattern(saveEvery-1<<20))
 	if st := readState(t, s, id); st.Offset != saveEvery {
 		t.Errorf("the state file describes %d bytes, want %d", st.Offset, saveEvery)
 	}
 }
 
-// TestSpoiltState: a power cut may leave a state file without content, or data without a state file.
-func TestSpoiltState(t *testing.T) {
+// TestContinuesWithoutReading: what this process has received it does not read again, saved or not.
+func TestContinuesWithoutReading(t *testing.T) {
+	s := fresh(t)
+	id := begin(t, s)
+	grow(t, s, id, []byte("abc"))
+	if err := os.WriteFile(s.dataPath("o", id), []byte("xyz"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	grow(t, s, id, []byte("def"))
+	if _, err := s.Finish(context.Background(), "o", id, digest.FromString("abcdef")); err != nil {
+		t.Errorf("Finish = %v", err)
+	}
+}
+
+// TestTwoStores: of an upload that another Store ended, nothing is kept.
+func TestTwoStores(t *testing.T) {
+	s := fresh(t)
+	id := begin(t, s)
+	grow(t, s, id, []byte("abc"))
+	if _, err := open(t, s.root, Options{}).Finish(context.Background(), "o", id, digest.FromString("abc")); err != nil {
+		t.Errorf("Finish = %v", err)
+	}
+	if u, err := s.Append(context.Background(), "o", id, -1, strings.NewReader("x")); !errors.Is(err, blobstore.ErrNotFound) {
+		t.Errorf("Append = %+v, %v", u, err)
+	}
+	if len(s.sessions.open) != 0 {
+		t.Errorf("left over: %d sessions", len(s.sessions.open))
+	}
+}
+
+// TestLostData: a power cut may leave a state file without data.
+func TestLostData(t *testing.T) {
 	s := fresh(t)
 	ctx := context.Background()
-	spoilt, lost := begin(t, s), begin(t, s)
-	grow(t, s, lost, []byte("abc"))
-	write(t, s.statePath(spoilt), "")
-	if err := os.Remove(s.statePath(lost)); err != nil {
+	id := begin(t, s)
+	grow(t, s, id, pattern(saveEvery))
+	if err := os.Remove(s.dataPath("o", id)); err != nil {
 		t.Fatal(err)
 	}
 	s = open(t, s.root, Options{})
-	for _, id := range []string{spoilt, lost} {
-		if _, err := s.Upload(ctx, "o", id); !errors.Is(err, blobstore.ErrNotFound) {
-			t.Errorf("Upload = %v, want %v", err, blobstore.ErrNotFound)
-		}
-		if _, err := s.Append(ctx, "o", id, -1, bytes.NewReader(nil)); !errors.Is(err, blobstore.ErrNotFound) {
-			t.Errorf("Append = %v, want %v", err, blobstore.ErrNotFound)
-		}
+	if _, err := s.Upload(ctx, "o", id); !errors.Is(err, blobstore.ErrNotFound) {
+		t.Errorf("Upload = %v, want %v", err, blobstore.ErrNotFound)
 	}
-	if n, err := s.Expire(ctx, time.Now().Add(time.Hour)); n != 2 || err != nil {
-		t.Errorf("Expire = %d, %v, want 2", n, err)
+	if _, err := s.Append(ctx, "o", id, -1, bytes.NewReader(nil)); !errors.Is(err, blobstore.ErrNotFound) {
+		t.Errorf("Append = %v, want %v", err, blobstore.ErrNotFound)
 	}
-	if left, err := names(filepath.Join(s.root, uploadsDir)); len(left) != 0 || err != nil {
-		t.Errorf("left over: %v, %v", left, err)
+	if n, err := s.Expire(ctx, time.Now().Add(time.Hour)); n != 0 || err != nil {
+		t.Errorf("Expire = %d, %v, want 0", n, err)
+	}
+	if left := files(t, s); len(left) != 0 {
+		t.Errorf("left over: %v", left)
+	}
+}
+
+// TestFinishThatCantSync: the bytes may be lost, so the upload is empty, and can be repeated.
+func TestFinishThatCantSync(t *testing.T) {
+	for n := 1; n <= 2; n++ {
+		s := fresh(t)
+		ctx := context.Background()
+		id := begin(t, s)
+		grow(t, s, id, pattern(saveEvery))
+		failSync(s, n)
+		if _, err := s.Finish(ctx, "o", id, ""); !errors.Is(err, syscall.EIO) {
+			t.Fatalf("Finish = %v, want %v", err, syscall.EIO)
+		}
+		if u, err := s.Upload(ctx, "o", id); err != nil || u.Size != 0 {
+			t.Errorf("Upload = %+v, %v, want nothing of what can't be trusted", u, err)
+		}
+		if left := files(t, s); len(left) != 1 || left[0] != s.dataPath("o", id) {
+			t.Errorf("left over: %v", left)
+		}
+		grow(t, s, id, []byte("abc"))
+		if _, err := s.Finish(ctx, "o", id, digest.FromString("abc")); err != nil {
+			t.Errorf("Finish = %v", err)
+		}
 	}
 }
 
