@@ -3,6 +3,7 @@ package formattest
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -130,7 +131,7 @@ func dialect(t *testing.T, f format.Format) {
 		return
 	}
 	for kind := errs.Internal; kind <= errs.StorageFull; kind++ {
-		for _, err := range []error{errs.Wrap(kind, fmt.Errorf(secret), "told"), fmt.Errorf("outer: %w", errs.New(kind, "told"))} {
+		for _, err := range []error{errs.Wrap(kind, errors.New(secret), "told"), fmt.Errorf("outer: %w", errs.New(kind, "told"))} {
 			w := httptest.NewRecorder()
 			d.WriteError(w, httptest.NewRequest("GET", "/x", nil), format.Repository{}, format.Entry{}, format.Route{}, err)
 			// A protocol may have a status of its own for a kind, but never blame the other side.
@@ -146,7 +147,7 @@ func dialect(t *testing.T, f format.Format) {
 		}
 	}
 	w := httptest.NewRecorder()
-	d.WriteError(w, httptest.NewRequest("GET", "/x", nil), format.Repository{}, format.Entry{}, format.Route{}, fmt.Errorf(secret))
+	d.WriteError(w, httptest.NewRequest("GET", "/x", nil), format.Repository{}, format.Entry{}, format.Route{}, errors.New(secret))
 	if w.Code != 500 || strings.Contains(w.Body.String(), secret) {
 		t.Errorf("an unclassified error: %d %s", w.Code, w.Body)
 	}

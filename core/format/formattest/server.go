@@ -94,7 +94,9 @@ func (s *Server) Restart() {
 }
 
 // Listen makes Server the repository.Listeners of its manager: there are no ports to open here.
-func (s *Server) Listen(int, bool, http.Handler) (repository.Connector, error) { return connector{}, nil }
+func (s *Server) Listen(int, bool, http.Handler) (repository.Connector, error) {
+	return connector{}, nil
+}
 
 type connector struct{}
 
