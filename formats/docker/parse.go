@@ -122,6 +122,8 @@ func guessType(o object) string {
 		return v1.MediaTypeImageIndex
 	case o.has("config"):
 		return v1.MediaTypeImageManifest
+	case o.has("fsLayers"):
+		return typeSchema1
 	}
 	return ""
 }
