@@ -20,6 +20,15 @@ import (
 type DockerOptions struct {
 	// Mirrors are URLs of registries that the engine asks for Docker Hub's images first: http://127.0.0.1:port.
 	Mirrors []string
+	// Names are host names that the engine knows.
+	Names *Names
+	// Certificate is a PEM file with a certificate that the engine trusts.
+	Certificate string
+}
+
+// shared tells whether the options are those of the shared engine.
+func (o DockerOptions) shared() bool {
+	return len(o.Mirrors) == 0 && o.Names == nil && o.Certificate == ""
 }
 
 // Docker is a real Docker engine and a command-line client for one test, with its own credentials.
@@ -29,7 +38,8 @@ type Docker struct {
 	// Config is the directory with the client's configuration, DOCKER_CONFIG.
 	Config string
 
-	client string
+	client  string
+	options DockerOptions
 }
 
 // dockerd is the shared engine of the test process.
@@ -50,8 +60,8 @@ func StartDocker(t testing.TB, options DockerOptions) *Docker {
 	if os.Getuid() != 0 {
 		Missing(t, "dockerd needs root")
 	}
-	d := &Docker{client: client, Config: t.TempDir()}
-	if len(options.Mirrors) > 0 {
+	d := &Docker{client: client, Config: t.TempDir(), options: options}
+	if !options.shared() {
 		host, stop, err := startDockerd(engine, shared.subdir(t, "docker-"), options)
 		if err != nil {
 			t.Fatal(err)
@@ -78,7 +88,11 @@ func StartDocker(t testing.TB, options DockerOptions) *Docker {
 // Env returns the environment in which a Docker client uses this engine with this test's credentials.
 func (d *Docker) Env() []string {
 	// The engine has no BuildKit; the older builder does without.
-	return environ("DOCKER_", "DOCKER_HOST="+d.Host, "DOCKER_CONFIG="+d.Config, "DOCKER_BUILDKIT=0")
+	env := environ("DOCKER_", "DOCKER_HOST="+d.Host, "DOCKER_CONFIG="+d.Config, "DOCKER_BUILDKIT=0")
+	if d.options.Certificate != "" {
+		env = append(env, "SSL_CERT_FILE="+d.options.Certificate)
+	}
+	return env
 }
 
 // Run runs a docker command, which must succeed, and returns what it printed on both its outputs.
@@ -105,7 +119,11 @@ func (d *Docker) Try(t testing.TB, args ...string) (string, error) {
 
 func (d *Docker) try(stdin io.Reader, args []string) (string, error) {
 	return command(func(ctx context.Context) *exec.Cmd {
-		cmd := exec.CommandContext(ctx, d.client, args...)
+		line := append([]string{d.client}, args...)
+		if d.options.Names != nil {
+			line = d.options.Names.Command(d.client, args...)
+		}
+		cmd := exec.CommandContext(ctx, line[0], line[1:]...)
 		cmd.Env, cmd.Stdin = d.Env(), stdin
 		return cmd
 	})
@@ -176,10 +194,17 @@ func dockerdProcess(engine, dir, driver string, options DockerOptions) (*process
 	for _, mirror := range options.Mirrors {
 		cmd.Args = append(cmd.Args, "--registry-mirror", mirror)
 	}
+	if options.Names != nil {
+		command := options.Names.Command(cmd.Path, cmd.Args[1:]...)
+		cmd = exec.Command(command[0], command[1:]...)
+	}
 	// Registries elsewhere than on this machine are asked through a proxy that is not there: no test leaves the machine.
 	nowhere := "http://127.0.0.1:1"
-	cmd.Env = environ("DOCKER_", "HTTP_PROXY="+nowhere, "HTTPS_PROXY="+nowhere, "NO_PROXY=127.0.0.0/8,localhost",
+	cmd.Env = environ("DOCKER_", "HTTP_PROXY="+nowhere, "HTTPS_PROXY="+nowhere, "NO_PROXY=127.0.0.0/8,localhost,."+Domain,
 		"http_proxy=", "https_proxy=", "no_proxy=")
+	if options.Certificate != "" {
+		cmd.Env = append(cmd.Env, "SSL_CERT_FILE="+options.Certificate)
+	}
 	return start(cmd, syscall.SIGTERM, &output{})
 }
 

@@ -54,7 +54,7 @@ func TestContainerd(t *testing.T) {
 		t.Fatalf("tar: %v %s", err, out)
 	}
 	each(t, func(t *testing.T, r *registry, e entry) {
-		c := newClient(t, "ctr")
+		c := newClient(t, r, e, "ctr")
 		namespace := fmt.Sprintf("n%d", time.Now().UnixNano())
 		ctr := func(args ...string) []string { return with([]string{"-a", socket, "-n", namespace}, args...) }
 		user := r.User + ":" + r.Password

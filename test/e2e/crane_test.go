@@ -11,7 +11,7 @@ import (
 func TestCrane(t *testing.T) {
 	layer := testenv.BusyboxLayer(t, t.Name())
 	each(t, func(t *testing.T, r *registry, e entry) {
-		c := newClient(t, "crane")
+		c := newClient(t, r, e, "crane")
 		image := e.ref("crane/bb")
 		c.fails("append", "--insecure", "-f", layer, "-t", image+":1")
 		c.run("auth", "login", e.host, "-u", r.User, "-p", r.Password)

@@ -9,9 +9,9 @@ import (
 )
 
 // newStorage is a client of containers/storage with files of its own.
-func newStorage(t *testing.T, name string) (c *client, global []string) {
+func newStorage(t *testing.T, r *registry, e entry, name string) (c *client, global []string) {
 	t.Helper()
-	c = newClient(t, name)
+	c = newClient(t, r, e, name)
 	c.env = append(c.env, "REGISTRY_AUTH_FILE="+filepath.Join(t.TempDir(), "auth.json"), "BUILDAH_ISOLATION=chroot")
 	root := t.TempDir()
 	global = []string{"--root", filepath.Join(root, "root"), "--runroot", filepath.Join(root, "run"), "--storage-driver", "vfs"}
@@ -26,7 +26,7 @@ func with(global []string, args ...string) []string {
 func TestPodman(t *testing.T) {
 	rootfs := testenv.BusyboxLayer(t, t.Name())
 	each(t, func(t *testing.T, r *registry, e entry) {
-		c, global := newStorage(t, "podman")
+		c, global := newStorage(t, r, e, "podman")
 		podman := func(args ...string) string { t.Helper(); return c.run(with(global, args...)...) }
 		image := e.ref("podman/bb")
 		c.fails(with(global, "login", "--tls-verify=false", "-u", r.User, "-p", "wrong", e.host)...)
@@ -58,7 +58,7 @@ func TestPodman(t *testing.T) {
 func TestBuildah(t *testing.T) {
 	rootfs := testenv.BusyboxLayer(t, t.Name())
 	each(t, func(t *testing.T, r *registry, e entry) {
-		c, global := newStorage(t, "buildah")
+		c, global := newStorage(t, r, e, "buildah")
 		buildah := func(args ...string) string { t.Helper(); return c.run(with(global, args...)...) }
 		image := e.ref("buildah/bb")
 		c.fails(with(global, "login", "--tls-verify=false", "-u", r.User, "-p", "wrong", e.host)...)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -26,8 +27,11 @@ const (
 // registry is a running server with the two repositories.
 type registry struct {
 	*testenv.Server
-	// ports are the connectors of the repositories.
-	ports map[string]int
+	// ports and securePorts are the connectors of the repositories.
+	ports, securePorts map[string]int
+	// names are the host names that lead to the server; certificate is the file with its certificate.
+	names       *testenv.Names
+	certificate string
 }
 
 // entry is a way to reach a repository.
@@ -36,6 +40,8 @@ type entry struct {
 	// host is what clients sign in to; prefix is what stands before the names of images.
 	host, prefix string
 	repository   string
+	// secure tells that the entry speaks TLS.
+	secure bool
 }
 
 // ref is how clients call an image. Each entry has images of its own: what came by one must not be found by another.
@@ -52,15 +58,24 @@ var modes = []mode{{"basic", basic}, {"bearer", bearer}}
 // newRegistry starts a server on which anonymous callers may read from the bearer repository.
 func newRegistry(t *testing.T) *registry {
 	t.Helper()
-	r := &registry{Server: testenv.StartServer(t, testenv.ServerOptions{Env: []string{"REPOMGR_ANONYMOUS=true"}}), ports: map[string]int{}}
+	r := &registry{ports: map[string]int{}, securePorts: map[string]int{}, names: testenv.NewNames(t, basic, bearer, secureHost)}
+	var key string
+	r.certificate, key = testenv.Certificate(t, secureHost+"."+testenv.Domain)
+	r.Server = testenv.StartServer(t, testenv.ServerOptions{Env: []string{
+		"REPOMGR_ANONYMOUS=true", "REPOMGR_TLS_CERTIFICATE=" + r.certificate, "REPOMGR_TLS_KEY=" + key,
+	}})
 	for _, name := range []string{basic, bearer} {
-		r.ports[name] = testenv.FreePort(t)
+		r.ports[name], r.securePorts[name] = testenv.FreePort(t), testenv.FreePort(t)
 		r.call(t, "POST", "/service/rest/v1/repositories/docker/hosted", fmt.Sprintf(`{"name": %q, "online": true,
  "storage": {"blobStoreName": "default", "strictContentTypeValidation": true, "writePolicy": "ALLOW"},
- "docker": {"v1Enabled": false, "forceBasicAuth": %t, "httpPort": %d, "pathEnabled": true}}`, name, name == basic, r.ports[name]), 201)
+ "docker": {"v1Enabled": false, "forceBasicAuth": %t, "httpPort": %d, "httpsPort": %d, "subdomain": %q, "pathEnabled": true}}`,
+			name, name == basic, r.ports[name], r.securePorts[name], name), 201)
 	}
 	return r
 }
+
+// secureHost is the name in the server's certificate.
+const secureHost = "secure"
 
 // call sends a request to the REST API as the administrator.
 func (r *registry) call(t *testing.T, method, path, body string, want int) string {
@@ -86,19 +101,30 @@ func (r *registry) call(t *testing.T, method, path, body string, want int) strin
 // entries are the ways to the repository that registry clients can address.
 func (r *registry) entries(repository string) []entry {
 	main := strings.TrimPrefix(r.URL, "http://")
+	_, mainPort, _ := strings.Cut(main, ":")
 	port := fmt.Sprintf("127.0.0.1:%d", r.ports[repository])
+	subdomain := repository + "." + testenv.Domain + ":" + mainPort
+	secure := fmt.Sprintf("%s.%s:%d", secureHost, testenv.Domain, r.securePorts[repository])
 	return []entry{
 		{name: "port", host: port, prefix: port, repository: repository},
 		{name: "path", host: main, prefix: main + "/" + repository, repository: repository},
+		{name: "subdomain", host: subdomain, prefix: subdomain, repository: repository},
+		{name: "https", host: secure, prefix: secure, repository: repository, secure: true},
 	}
 }
 
 // each runs a test on a new server for every entry and way to sign in.
 func each(t *testing.T, test func(t *testing.T, r *registry, e entry)) {
+	t.Helper()
 	r := newRegistry(t)
+	r.each(t, func(t *testing.T, e entry) { test(t, r, e) })
+}
+
+func (r *registry) each(t *testing.T, test func(t *testing.T, e entry)) {
+	t.Helper()
 	for _, m := range modes {
 		for _, e := range r.entries(m.repository) {
-			t.Run(m.name+"/"+e.name, func(t *testing.T) { test(t, r, e) })
+			t.Run(m.name+"/"+e.name, func(t *testing.T) { test(t, e) })
 		}
 	}
 }
@@ -109,18 +135,35 @@ type client struct {
 	path string
 	env  []string
 	// dir is where it runs; empty for a new directory each time.
-	dir string
+	dir    string
+	names  *testenv.Names
+	secure bool
 }
 
-// newClient finds a program and gives it a home of its own.
-func newClient(t *testing.T, name string, env ...string) *client {
+// newClient finds a program, gives it a home of its own, and lets it know the server's names and certificate.
+func newClient(t *testing.T, r *registry, e entry, name string, env ...string) *client {
 	t.Helper()
 	home := t.TempDir()
-	return &client{t: t, path: testenv.Tool(t, name), env: append(append(os.Environ(), "HOME="+home, "XDG_RUNTIME_DIR="+home, "DOCKER_CONFIG="+home+"/docker"), env...)}
+	c := &client{t: t, path: testenv.Tool(t, name), names: r.names, secure: e.secure}
+	c.env = append(append(os.Environ(), "HOME="+home, "XDG_RUNTIME_DIR="+home, "DOCKER_CONFIG="+home+"/docker",
+		// Whatever else a client asks for, it doesn't leave the machine.
+		"HTTP_PROXY=http://127.0.0.1:1", "HTTPS_PROXY=http://127.0.0.1:1", "NO_PROXY=127.0.0.0/8,localhost,."+testenv.Domain), env...)
+	if e.secure {
+		c.env = append(c.env, "SSL_CERT_FILE="+r.certificate)
+	}
+	return c
 }
 
+// plain are the options that let clients do without TLS, or without a certificate they know. By TLS, tests don't use them.
+var plain = []string{"--tls-verify=false", "--src-tls-verify=false", "--dest-tls-verify=false", "--plain-http", "--from-plain-http",
+	"--to-plain-http", "--insecure", "--allow-http-registry"}
+
 func (c *client) try(stdin string, args ...string) (string, error) {
-	cmd := exec.CommandContext(c.t.Context(), c.path, args...)
+	if c.secure {
+		args = slices.DeleteFunc(slices.Clone(args), func(arg string) bool { return slices.Contains(plain, arg) })
+	}
+	command := c.names.Command(c.path, args...)
+	cmd := exec.CommandContext(c.t.Context(), command[0], command[1:]...)
 	if cmd.Dir = c.dir; cmd.Dir == "" {
 		cmd.Dir = c.t.TempDir()
 	}

@@ -9,7 +9,7 @@ import (
 func TestSkopeo(t *testing.T) {
 	layout := "oci:" + testenv.BusyboxLayout(t, "v1", t.Name()) + ":v1"
 	each(t, func(t *testing.T, r *registry, e entry) {
-		c := newClient(t, "skopeo")
+		c := newClient(t, r, e, "skopeo")
 		c.env = append(c.env, "REGISTRY_AUTH_FILE="+t.TempDir()+"/auth.json")
 		image := "docker://" + e.ref("skopeo/bb")
 		c.fails("--insecure-policy", "copy", "--dest-tls-verify=false", layout, image+":v1")
