@@ -34,6 +34,11 @@ soak: ## Run the long tests: SOAK each (10m), fuzz targets FUZZTIME each (1m)
 	FUZZTIME=$${FUZZTIME:-1m} scripts/fuzz
 	race=$$(scripts/race) && REPOMGR_TEST_SOAK=$${SOAK:-10m} go test $$race -count=1 -timeout 0 -v -run '^TestSoak' ./...
 
+.PHONY: bench
+bench: build ## Measure repomgr beside docker-registry and nginx; BENCH="-only push -rounds 1" for less, BENCH=-help for more
+	go build -trimpath -o bin/bench ./scripts/bench
+	exec bin/bench $(BENCH)
+
 .PHONY: lint
 lint: ## Run golangci-lint
 	lint=$$(scripts/tool golangci-lint) && "$$lint" run --allow-serial-runners ./...
