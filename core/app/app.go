@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -72,7 +73,7 @@ func Start(ctx context.Context, cfg config.Config, log *slog.Logger, version str
 	if _, err := users.EnsureAdmin(ctx, cfg.AdminPassword, cfg.Anonymous); err != nil {
 		return nil, err
 	}
-	stores, err := repository.OpenBlobStores(ctx, db, filepath.Join(cfg.Data, "blobs"), log)
+	stores, err := repository.OpenBlobStores(ctx, db, blobsPath(cfg.Data), log)
 	if err != nil {
 		return nil, err
 	}
@@ -125,10 +126,12 @@ func Start(ctx context.Context, cfg config.Config, log *slog.Logger, version str
 		}
 	}
 	a.background(background, "control socket", func(ctx context.Context) error {
-		return control.Serve(ctx, filepath.Join(cfg.Data, control.Socket), users)
+		return control.Serve(ctx, filepath.Join(cfg.Data, control.Socket), users, newChecker(db, stores, log))
 	})
 	repositories.Start(background)
 	a.onStop(func(context.Context) error { repositories.Close(); return nil })
+	// The start used memory that serving doesn't need: the API's description, and a password's hash.
+	go debug.FreeOSMemory()
 	log.Info("ready", "address", a.addr.String(), "version", version, "took", time.Since(began).Round(time.Millisecond))
 	return a, nil
 }

@@ -71,6 +71,9 @@ type Blob struct {
 	Size int64
 	// TouchedAt is when a client was last told that the bytes are there; garbage collection counts from it.
 	TouchedAt time.Time
+	// Suspect tells that the bytes were found missing or wrong. To clients they are not there, until somebody uploads them
+	// again: then those take their place for all who name them.
+	Suspect bool
 }
 
 // Asset is a file in a repository: a path that names a blob.
@@ -125,6 +128,8 @@ type List struct {
 	Subject digest.Digest
 	// Names asks for the distinct names, not for the assets.
 	Names bool
+	// Brief asks for the paths only: of the assets nothing but Path, Kind and Name is filled in.
+	Brief bool
 	// Contains, when set, restricts names to those that contain it, ignoring case.
 	Contains string
 	// After is the last path, or name, of the page before.

@@ -60,6 +60,7 @@ func (c *current[T]) get(p place, slot int, load func() (T, error)) (T, error) {
 type caches struct {
 	assets    *current[content.Asset]
 	documents *current[format.Document]
+	pages     *current[content.Page]
 	bodies    *bodies
 }
 
@@ -67,7 +68,10 @@ type caches struct {
 const (
 	maxAssets    = 8192
 	maxDocuments = 1024
-	maxBodies    = 24 << 20
+	// maxPages is how many pages of lists are kept, maxPage how many items one of them may have.
+	maxPages  = 64
+	maxPage   = 200
+	maxBodies = 24 << 20
 	// maxBody is the largest body that is kept; larger ones go out by sendfile.
 	maxBody = 64 << 10
 )
@@ -76,6 +80,7 @@ func newCaches(epochs *store.Epochs) caches {
 	return caches{
 		assets:    newCurrent[content.Asset](epochs, maxAssets),
 		documents: newCurrent[format.Document](epochs, maxDocuments),
+		pages:     newCurrent[content.Page](epochs, maxPages),
 		bodies:    newBodies(maxBodies),
 	}
 }

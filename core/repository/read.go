@@ -3,6 +3,7 @@ package repository
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/repomgr/repomgr/core/blobstore"
 	"github.com/repomgr/repomgr/core/content"
 	"github.com/repomgr/repomgr/core/errs"
 	"github.com/repomgr/repomgr/core/format"
@@ -28,14 +30,14 @@ func (x *exchange) serveAsset(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
-	h := w.Header()
-	x.head(h, a)
 	if r.Method == http.MethodHead || !plainGet(r) {
 		return x.serveContent(w, r, a)
 	}
+	h := w.Header()
 	if body, ok, err := x.small(r.Context(), a); err != nil {
 		return err
 	} else if ok {
+		x.head(h, a)
 		h["Content-Length"] = []string{strconv.Itoa(len(body))}
 		w.WriteHeader(http.StatusOK)
 		_, _ = w.Write(body)
@@ -46,6 +48,7 @@ func (x *exchange) serveAsset(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer f.Close()
+	x.head(h, a)
 	h["Content-Length"] = []string{strconv.FormatInt(a.Blob.Size, 10)}
 	w.WriteHeader(http.StatusOK)
 	// The connection's ReadFrom sends a file without copying it through this process.
@@ -99,6 +102,7 @@ func plainGet(r *http.Request) bool {
 // serveContent answers conditional and range requests (RFC 9110 sections 13 and 14), and HEAD.
 func (x *exchange) serveContent(w http.ResponseWriter, r *http.Request, a content.Asset) error {
 	if r.Method == http.MethodHead {
+		x.head(w.Header(), a)
 		http.ServeContent(w, r, "", x.modified(a), &sized{size: a.Blob.Size})
 		return nil
 	}
@@ -107,6 +111,7 @@ func (x *exchange) serveContent(w http.ResponseWriter, r *http.Request, a conten
 		return err
 	}
 	defer f.Close()
+	x.head(w.Header(), a)
 	http.ServeContent(w, r, "", x.modified(a), f)
 	return nil
 }
@@ -133,10 +138,23 @@ func (x *exchange) Asset(ctx context.Context, path string) (content.Asset, error
 }
 
 func (r *Repository) asset(ctx context.Context, path string) (content.Asset, error) {
-	return r.manager.caches.assets.get(place{r.id, path}, store.PathSlot(r.id, path), func() (content.Asset, error) {
+	a, err := r.manager.caches.assets.get(place{r.id, path}, store.PathSlot(r.id, path), func() (content.Asset, error) {
 		return r.manager.db.Asset(ctx, r.id, path)
 	})
+	if err == nil && a.Blob.Suspect {
+		return content.Asset{}, r.lost(a)
+	}
+	return a, err
 }
+
+// lost is the answer about an asset whose bytes are gone. It is not an error of the server's: a client that hears that the asset is
+// not there uploads it again when it has it, and that mends the damage.
+func (r *Repository) lost(a content.Asset) error {
+	r.manager.log.Warn("asset can't be served: its bytes are lost", "repo", r.Name(), "path", a.Path, "digest", "sha256:"+a.Blob.SHA256)
+	return assetNotFound(nil)
+}
+
+func assetNotFound(cause error) error { return errs.Wrap(errs.NotFound, cause, "asset not found") }
 
 // confirm keeps an asset from garbage collection for a while: a client is about to be told that it is there.
 func (x *exchange) confirm(ctx context.Context, a content.Asset) (content.Asset, error) {
@@ -159,14 +177,34 @@ func (r *Repository) openBlob(ctx context.Context, b content.Blob) (io.ReadSeekC
 		}
 	}
 	f, size, err := s.Open(ctx, b.Key)
+	if errors.Is(err, blobstore.ErrNotFound) {
+		return nil, r.suspect(ctx, b, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open blob %s: %w", b.SHA256, err)
 	}
 	if size != b.Size {
 		f.Close()
-		return nil, fmt.Errorf("open blob %s: it has %d bytes, not %d", b.SHA256, size, b.Size)
+		return nil, r.suspect(ctx, b, fmt.Errorf("it has %d bytes, not %d", size, b.Size))
 	}
 	return f, nil
+}
+
+// suspect takes a blob out of use whose bytes are not there, or not all of them, and returns the error for the client.
+func (r *Repository) suspect(ctx context.Context, b content.Blob, cause error) error {
+	was := false
+	err := r.manager.db.Update(context.WithoutCancel(ctx), func(tx *store.Tx) (err error) {
+		was, err = tx.Suspect(b.ID)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("open blob %s: %w", b.SHA256, errors.Join(cause, err))
+	}
+	if was {
+		r.manager.log.Error("blob is damaged; the next upload of the same bytes mends it", "repo", r.Name(),
+			"digest", "sha256:"+b.SHA256, "key", b.Key, "err", cause)
+	}
+	return assetNotFound(cause)
 }
 
 // small returns the bytes of an asset that is small enough to be kept in memory.
@@ -191,8 +229,11 @@ func (x *exchange) small(ctx context.Context, a content.Asset) (body []byte, ok 
 	return body, true, nil
 }
 
-// Open reads an asset's bytes; the caller closes.
+// Open reads an asset's bytes; the caller closes. A NotFound error tells that they are lost.
 func (x *exchange) Open(ctx context.Context, a content.Asset) (io.ReadCloser, error) {
+	if a.Blob.Suspect {
+		return nil, x.repo.lost(a)
+	}
 	body, ok, err := x.small(ctx, a)
 	if err != nil {
 		return nil, err
@@ -212,6 +253,14 @@ func (r *Repository) list(ctx context.Context, l content.List) (content.Page, er
 	if l.Names {
 		return r.manager.db.Names(ctx, r.id, l)
 	}
+	if !l.Brief || l.Limit > maxPage {
+		return r.assets(ctx, l)
+	}
+	key := place{r.id, fmt.Sprintf("%+v", l)}
+	return r.manager.caches.pages.get(key, store.NameSlot(r.id, l.Name), func() (content.Page, error) { return r.assets(ctx, l) })
+}
+
+func (r *Repository) assets(ctx context.Context, l content.List) (content.Page, error) {
 	page, err := r.manager.db.Assets(ctx, r.id, l)
 	if err == nil && !page.Known {
 		page.Known, err = r.manager.db.HasName(ctx, r.id, r.plugin.describe.NamedBy, l.Name)

@@ -33,12 +33,14 @@ type assetRow struct {
 	Sha256        string
 	Sha512        string
 	Size          int64
+	State         BlobState
 	BlobTouchedAt int64
 }
 
 const assetColumns = `a.id, a.repository_id, a.component_id, a.path, a.kind, a.name, a.digest, a.content_type, a.attributes,
  a.uploader, a.uploader_ip, a.created_at, a.updated_at, a.touched_at,
- b.id AS blob_id, b.store_id, b.key, b.sha256, b.sha512, b.size, b.touched_at AS blob_touched_at`
+ b.id AS blob_id, b.store_id, b.key, b.sha256, b.sha512, b.size, b.state,
+ b.touched_at AS blob_touched_at`
 
 const assetFrom = ` FROM assets a JOIN blobs b ON b.id = a.blob_id `
 
@@ -48,7 +50,7 @@ func (r assetRow) asset() content.Asset {
 		Digest: digest.Digest(r.Digest), ContentType: r.ContentType, Uploader: r.Uploader, UploaderIP: r.UploaderIP,
 		CreatedAt: millis(r.CreatedAt), UpdatedAt: millis(r.UpdatedAt), TouchedAt: millis(r.TouchedAt),
 		Blob: content.Blob{ID: r.BlobID, StoreID: r.StoreID, Key: r.Key, SHA256: r.Sha256, SHA512: r.Sha512, Size: r.Size,
-			TouchedAt: millis(r.BlobTouchedAt)},
+			TouchedAt: millis(r.BlobTouchedAt), Suspect: r.State == Suspect},
 	}
 	if r.ComponentID != nil {
 		a.ComponentID = *r.ComponentID
@@ -104,8 +106,11 @@ func assetsOf(rows []assetRow) []content.Asset {
 
 // Assets returns the page that l asks for; l.Names must not be set.
 func (s *Store) Assets(ctx context.Context, repositoryID int64, l content.List) (content.Page, error) {
+	if l.Brief {
+		return s.paths(ctx, repositoryID, l)
+	}
 	var rows []assetRow
-	query, args := assetsQuery(repositoryID, l)
+	query, args := assetsQuery(assetColumns+assetFrom, repositoryID, l)
 	if _, err := s.scan(ctx, &rows, query, args...); err != nil {
 		return content.Page{}, err
 	}
@@ -115,7 +120,7 @@ func (s *Store) Assets(ctx context.Context, repositoryID int64, l content.List) 
 // Assets is Store.Assets inside the transaction.
 func (tx *Tx) Assets(repositoryID int64, l content.List) (content.Page, error) {
 	var rows []assetRow
-	query, args := assetsQuery(repositoryID, l)
+	query, args := assetsQuery(assetColumns+assetFrom, repositoryID, l)
 	if _, err := tx.scan(&rows, query, args...); err != nil {
 		return content.Page{}, err
 	}
@@ -130,9 +135,23 @@ func pageOf(assets []content.Asset, limit int) content.Page {
 	return content.Page{Assets: assets, More: more, Known: len(assets) > 0}
 }
 
-func assetsQuery(repositoryID int64, l content.List) (string, []any) {
+// paths is Assets for a Brief list: an index has all that it needs.
+func (s *Store) paths(ctx context.Context, repositoryID int64, l content.List) (content.Page, error) {
+	var paths []string
+	query, args := assetsQuery(`a.path FROM assets a `, repositoryID, l)
+	if _, err := s.scan(ctx, &paths, query, args...); err != nil {
+		return content.Page{}, err
+	}
+	assets := make([]content.Asset, len(paths))
+	for i, path := range paths {
+		assets[i] = content.Asset{RepositoryID: repositoryID, Path: path, Kind: l.Kind, Name: l.Name}
+	}
+	return pageOf(assets, l.Limit), nil
+}
+
+func assetsQuery(what string, repositoryID int64, l content.List) (string, []any) {
 	var b strings.Builder
-	b.WriteString(`SELECT ` + assetColumns + assetFrom + `WHERE a.repository_id = ? AND a.deleted_at IS NULL AND a.kind = ? AND a.name = ?`)
+	b.WriteString(`SELECT ` + what + `WHERE a.repository_id = ? AND a.deleted_at IS NULL AND a.kind = ? AND a.name = ?`)
 	args := []any{repositoryID, l.Kind, l.Name}
 	if l.Digest != "" {
 		b.WriteString(` AND a.digest = ?`)

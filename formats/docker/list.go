@@ -20,7 +20,7 @@ const pageSize = 10_000
 func tagsRoute(name string, q url.Values) (format.Route, error) {
 	route := format.Route{
 		Action: actionPull, Path: tagsPath(name), Class: content.Query, Kind: kindTags, Name: name,
-		List: content.List{Kind: kindTag, Name: name},
+		List: content.List{Kind: kindTag, Name: name, Brief: true},
 	}
 	n, last, err := paging(q)
 	if err != nil {

@@ -143,12 +143,15 @@ func addFallback(ctx context.Context, name string, subject digest.Digest, view f
 	return nil
 }
 
-// loadManifest reads a stored manifest; the zero value when its bytes are not one (any more).
+// loadManifest reads a stored manifest; the zero value when its bytes are not one (any more), or are lost.
 func loadManifest(ctx context.Context, a content.Asset, view format.View) (manifest, error) {
 	if a.Blob.Size > MaxManifest {
 		return manifest{}, nil
 	}
 	r, err := view.Open(ctx, a)
+	if errs.Is(err, errs.NotFound) {
+		return manifest{}, nil
+	}
 	if err != nil {
 		return manifest{}, err
 	}

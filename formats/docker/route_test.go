@@ -44,7 +44,7 @@ func TestResolve(t *testing.T) {
 	manDelete := man
 	manDelete.Action, manDelete.Along = content.Delete, &content.List{Kind: kindTag, Name: "a", Digest: d512}
 	tags := format.Route{Action: content.Read, Path: "/v2/a/tags/list", Class: content.Query, Kind: kindTags, Name: "a",
-		List: content.List{Kind: kindTag, Name: "a", Limit: pageSize}}
+		List: content.List{Kind: kindTag, Name: "a", Brief: true, Limit: pageSize}}
 	tagsPage := tags
 	tagsPage.List.Limit, tagsPage.List.After = 2, "/v2/a/manifests/v1"
 	catalog := format.Route{Action: content.Browse, Path: "/v2/_catalog", Class: content.Query, Kind: kindCatalog,

@@ -1,0 +1,68 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/repomgr/repomgr/core/blobstore"
+	"github.com/repomgr/repomgr/core/check"
+	"github.com/repomgr/repomgr/core/config"
+	"github.com/repomgr/repomgr/core/control"
+	"github.com/repomgr/repomgr/core/repository"
+	"github.com/repomgr/repomgr/core/store"
+)
+
+// Check checks the blob stores of a data directory: by the server that runs on it, or, when there is none, by itself. Events
+// are as check.Checker's.
+func Check(ctx context.Context, cfg config.Config, log *slog.Logger, o check.Options, emit func(check.Event) error) error {
+	err := control.Check(ctx, filepath.Join(cfg.Data, control.Socket), o, emit)
+	if !errors.Is(err, control.ErrNoServer) {
+		return err
+	}
+	return checkAlone(ctx, cfg, log, o, emit)
+}
+
+func checkAlone(ctx context.Context, cfg config.Config, log *slog.Logger, o check.Options, emit func(check.Event) error) (err error) {
+	// What opens a database makes one where there is none.
+	made := DatabasePath(cfg.Data)
+	if cfg.DatabaseURL != "" {
+		made = blobsPath(cfg.Data)
+	}
+	if _, err := os.Stat(made); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("there is no %s: --data must be the data directory of a server", made)
+	}
+	unlock, err := control.Lock(cfg.Data)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	db, err := store.Open(ctx, DatabasePath(cfg.Data), cfg.DatabaseURL, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	stores, err := repository.OpenBlobStores(ctx, db, blobsPath(cfg.Data), log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stores.Close()) }()
+	return newChecker(db, stores, log).Run(ctx, o, emit)
+}
+
+func newChecker(db *store.Store, stores *repository.BlobStores, log *slog.Logger) *check.Checker {
+	return check.New(db, func() []check.Place {
+		var places []check.Place
+		stores.Each(func(id int64, name string, s blobstore.Store) {
+			places = append(places, check.Place{ID: id, Name: name, Store: s})
+		})
+		return places
+	}, log)
+}
+
+// blobsPath is where the blob stores of a data directory are that have a relative path.
+func blobsPath(data string) string { return filepath.Join(data, "blobs") }
