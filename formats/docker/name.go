@@ -161,13 +161,6 @@ func isUploadID(s string) bool {
 	return true
 }
 
-// fallbackTag is the tag under which clients keep the referrers of a digest where a registry has no referrers API
-// (distribution-spec, "Referrers Tag Schema"): algorithm cut to 32 and digits to 64 characters.
-func fallbackTag(d digest.Digest) string {
-	alg, encoded, _ := strings.Cut(d.String(), ":")
-	return alg[:min(len(alg), 32)] + "-" + encoded[:min(len(encoded), 64)]
-}
-
 // aboutDigest is the digest that a tag of the form sha256-<hex>, with or without a suffix such as ".sig", is about; empty for
 // other tags. Signing tools name their signatures so.
 func aboutDigest(tag string) digest.Digest {

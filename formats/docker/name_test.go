@@ -135,15 +135,6 @@ func TestParseDigest(t *testing.T) {
 	}
 }
 
-func TestFallbackTag(t *testing.T) {
-	if got, want := fallbackTag(digest.Digest(sha256)), "sha256-"+hex256; got != want {
-		t.Errorf("sha256: got %s, want %s", got, want)
-	}
-	if got, want := fallbackTag(digest.Digest(sha512)), "sha512-"+hex512[:64]; got != want {
-		t.Errorf("sha512: got %s, want %s", got, want)
-	}
-}
-
 func TestAboutDigest(t *testing.T) {
 	tests := []struct {
 		name string

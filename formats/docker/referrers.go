@@ -63,16 +63,14 @@ func newIndex[T any](manifests []T) index[T] {
 	return index[T]{SchemaVersion: 2, MediaType: v1.MediaTypeImageIndex, Manifests: manifests}
 }
 
-// Generate lists the manifests of the image that are about the digest, ordered by their own digest: those that say so, and
-// those that clients put under the fallback tag. An image that nobody knows has none.
+// Generate lists the manifests of the image whose subject is the digest, ordered by their own digest. These include those
+// that clients without the API also listed under the fallback tag: without a subject there is no referrer (distribution-spec
+// 1.1, "Enabling the Referrers API"). An image that nobody knows has none.
 func (docker) Generate(ctx context.Context, route format.Route, view format.View) (format.Document, error) {
 	subject := digest.Digest(tagOf(route.Path))
 	found := map[digest.Digest]content.Asset{}
 	if err := addSubjects(ctx, route.Name, subject, view, found); err != nil {
 		return format.Document{}, fmt.Errorf("list referrers of %s: %w", subject, err)
-	}
-	if err := addFallback(ctx, route.Name, subject, view, found); err != nil {
-		return format.Document{}, fmt.Errorf("read fallback referrers of %s: %w", subject, err)
 	}
 	var list []referrer
 	room := maxAnnotations
@@ -106,41 +104,6 @@ func addSubjects(ctx context.Context, name string, subject digest.Digest, view f
 		}
 		l.After = page.Assets[len(page.Assets)-1].Path
 	}
-}
-
-// addFallback finds the manifests that the fallback tag lists. What the image doesn't have, or what is about something
-// else by its own word, is not a referrer, whatever the list says.
-func addFallback(ctx context.Context, name string, subject digest.Digest, view format.View, found map[digest.Digest]content.Asset) error {
-	tag, err := view.Asset(ctx, manifestPath(name, fallbackTag(subject)))
-	if errs.Is(err, errs.NotFound) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if !isIndex(tag.ContentType) {
-		return nil
-	}
-	m, err := loadManifest(ctx, tag, view)
-	if err != nil {
-		return err
-	}
-	for _, c := range m.children {
-		if _, ok := found[c.digest]; ok {
-			continue
-		}
-		a, err := view.Asset(ctx, manifestPath(name, c.digest.String()))
-		if errs.Is(err, errs.NotFound) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		if about := factsOf(a).Subject; about == "" || about == subject {
-			found[c.digest] = a
-		}
-	}
-	return nil
 }
 
 // loadManifest reads a stored manifest; the zero value when its bytes are not one (any more), or are lost.
