@@ -6,9 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
-	"slices"
 	"strconv"
 
 	"github.com/opencontainers/go-digest"
@@ -68,42 +66,29 @@ func newIndex[T any](manifests []T) index[T] {
 // 1.1, "Enabling the Referrers API"). An image that nobody knows has none.
 func (docker) Generate(ctx context.Context, route format.Route, view format.View) (format.Document, error) {
 	subject := digest.Digest(tagOf(route.Path))
-	found := map[digest.Digest]content.Asset{}
-	if err := addSubjects(ctx, route.Name, subject, view, found); err != nil {
-		return format.Document{}, fmt.Errorf("list referrers of %s: %w", subject, err)
-	}
+	l := content.List{Kind: kindManifest, Name: route.Name, Subject: subject, Limit: referrersStep}
 	var list []referrer
 	room := maxAnnotations
-	for _, d := range slices.Sorted(maps.Keys(found)) {
-		r, err := describe(ctx, found[d], view, &room)
+	for more := true; more; {
+		page, err := view.List(ctx, l)
 		if err != nil {
-			return format.Document{}, fmt.Errorf("describe referrer %s: %w", d, err)
+			return format.Document{}, fmt.Errorf("list referrers of %s: %w", subject, err)
 		}
-		list = append(list, r)
+		for _, a := range page.Assets {
+			r, err := describe(ctx, a, view, &room)
+			if err != nil {
+				return format.Document{}, fmt.Errorf("describe referrer %s: %w", a.Digest, err)
+			}
+			list = append(list, r)
+			l.After = a.Path
+		}
+		more = page.More
 	}
 	body, err := json.Marshal(newIndex(list))
 	if err != nil {
 		return format.Document{}, fmt.Errorf("encode referrers of %s: %w", subject, err)
 	}
 	return format.Document{Body: body, ContentType: v1.MediaTypeImageIndex}, nil
-}
-
-// addSubjects finds the manifests with the subject.
-func addSubjects(ctx context.Context, name string, subject digest.Digest, view format.View, found map[digest.Digest]content.Asset) error {
-	l := content.List{Kind: kindManifest, Name: name, Subject: subject, Limit: referrersStep}
-	for {
-		page, err := view.List(ctx, l)
-		if err != nil {
-			return err
-		}
-		for _, a := range page.Assets {
-			found[a.Digest] = a
-		}
-		if !page.More || len(page.Assets) == 0 {
-			return nil
-		}
-		l.After = page.Assets[len(page.Assets)-1].Path
-	}
 }
 
 // loadManifest reads a stored manifest; the zero value when its bytes are not one (any more), or are lost.
