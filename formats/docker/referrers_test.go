@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -60,6 +61,7 @@ func (i *image) List(_ context.Context, l content.List) (content.Page, error) {
 			p.Assets = append(p.Assets, a)
 		}
 	}
+	slices.SortFunc(p.Assets, func(a, b content.Asset) int { return strings.Compare(a.Path, b.Path) })
 	return p, nil
 }
 
