@@ -70,3 +70,37 @@ func TestContainerd(t *testing.T) {
 		anonymous(t, e, c, ctr("image", "pull", "--plain-http", image)...)
 	})
 }
+
+// TestContainerdURL: containerd can be told a path, so a repository's own URL serves it, too.
+func TestContainerdURL(t *testing.T) {
+	socket := containerd(t)
+	layout := testenv.BusyboxLayout(t, "v1", t.Name())
+	file := filepath.Join(t.TempDir(), "image.tar")
+	if out, err := exec.Command("tar", "-C", layout, "-cf", file, ".").CombinedOutput(); err != nil {
+		t.Fatalf("tar: %v %s", err, out)
+	}
+	r := newRegistry(t)
+	for _, m := range modes {
+		t.Run(m.name, func(t *testing.T) {
+			const host = "images.example"
+			hosts := t.TempDir()
+			if err := os.Mkdir(filepath.Join(hosts, host), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			url := r.URL + "/repository/" + m.repository + "/v2"
+			write(t, filepath.Join(hosts, host), "hosts.toml", fmt.Sprintf("server = %q\n[host.%q]\n  capabilities = [\"pull\", \"resolve\", \"push\"]\n  override_path = true\n", url, url))
+			e := entry{name: "url", prefix: host, repository: m.repository}
+			c := newClient(t, r, e, "ctr")
+			namespace := fmt.Sprintf("u%d", time.Now().UnixNano())
+			ctr := func(args ...string) []string { return with([]string{"-a", socket, "-n", namespace}, args...) }
+			options := func(args ...string) []string { return append(args, "--hosts-dir", hosts) }
+			user := r.User + ":" + r.Password
+			image := e.ref("ctr/bb") + ":v1"
+			c.run(ctr("image", "import", "--base-name", e.ref("ctr/bb"), file)...)
+			c.run(ctr(append(options("image", "push", "-u", user), image)...)...)
+			c.run(ctr("image", "rm", "--sync", image)...)
+			c.run(ctr(append(options("image", "pull", "-u", user), image)...)...)
+			anonymous(t, e, c, ctr(append(options("image", "pull"), image)...)...)
+		})
+	}
+}
