@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -24,12 +25,32 @@ func run() int {
 	defer stop()
 	// The first signal asks to stop; the next one finds nobody who waits for it and ends the process.
 	context.AfterFunc(ctx, stop)
-	if err := newCommand().ExecuteContext(ctx); err != nil {
+	err := newCommand().ExecuteContext(ctx)
+	var status exitError
+	if errors.As(err, &status) && status.err == nil {
+		return status.code
+	}
+	if err != nil {
 		fmt.Fprintf(os.Stderr, "repomgr: %s\n", strings.Join(strings.Split(strings.TrimSpace(err.Error()), "\n"), "; "))
-		return 1
+		return max(1, status.code)
 	}
 	return 0
 }
+
+// exitError ends the program with a status of its own. Without an err the command has said all there is to say.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e exitError) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit status %d", e.code)
+	}
+	return e.err.Error()
+}
+
+func (e exitError) Unwrap() error { return e.err }
 
 func newCommand() *cobra.Command {
 	root := &cobra.Command{
@@ -41,7 +62,7 @@ func newCommand() *cobra.Command {
 	}
 	admin := &cobra.Command{Use: "admin", Short: "Administer a server on its own machine"}
 	admin.AddCommand(newResetPassword())
-	root.AddCommand(newServe(), newVersion(), newConfig(), admin, newHealthcheck())
+	root.AddCommand(newServe(), newVersion(), newConfig(), admin, newCheck(), newHealthcheck())
 	return root
 }
 

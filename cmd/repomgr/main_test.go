@@ -1,10 +1,12 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -17,7 +19,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"repomgr": main})
 }
 
-// TestScripts runs the binary as people do; each script has a free PORT, and the commands signin and ready.
+// TestScripts runs the binary as people do; each script has a free PORT, and the commands signin, ready, exits and age.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
@@ -26,8 +28,29 @@ func TestScripts(t *testing.T) {
 			env.Setenv("PORT", port)
 			return err
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"ready": ready, "signin": signIn},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"ready": ready, "signin": signIn, "exits": exits, "age": age},
 	})
+}
+
+// exits runs a command, which must end with the status.
+func exits(ts *testscript.TestScript, _ bool, args []string) {
+	err := ts.Exec(args[1], args[2:]...)
+	got := 0
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if fmt.Sprint(got) != args[0] {
+		ts.Fatalf("%v ends with status %d, not %s", args[1:], got, args[0])
+	}
+}
+
+// age makes a file older than what is left to be cleared away by itself.
+func age(ts *testscript.TestScript, _ bool, args []string) {
+	old := time.Now().Add(-48 * time.Hour)
+	ts.Check(os.Chtimes(ts.MkAbs(args[0]), old, old))
 }
 
 func freePort() (string, error) {

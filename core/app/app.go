@@ -93,7 +93,7 @@ func Start(ctx context.Context, cfg config.Config, log *slog.Logger, version str
 	if err != nil {
 		return nil, err
 	}
-	listener, err := httpapi.NewListener(cfg.Listen, certificate, log)
+	listener, err := httpapi.NewListener(cfg.Listen, certificate, httpapi.Limits{Stall: cfg.TransfersStall}, log)
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/repomgr/repomgr/core/blobstore"
 	"github.com/repomgr/repomgr/core/check"
@@ -20,14 +21,6 @@ import (
 // Check checks the blob stores of a data directory: by the server that runs on it, or, when there is none, by itself. Events
 // are as check.Checker's.
 func Check(ctx context.Context, cfg config.Config, log *slog.Logger, o check.Options, emit func(check.Event) error) error {
-	err := control.Check(ctx, filepath.Join(cfg.Data, control.Socket), o, emit)
-	if !errors.Is(err, control.ErrNoServer) {
-		return err
-	}
-	return checkAlone(ctx, cfg, log, o, emit)
-}
-
-func checkAlone(ctx context.Context, cfg config.Config, log *slog.Logger, o check.Options, emit func(check.Event) error) (err error) {
 	// What opens a database makes one where there is none.
 	made := DatabasePath(cfg.Data)
 	if cfg.DatabaseURL != "" {
@@ -36,22 +29,37 @@ func checkAlone(ctx context.Context, cfg config.Config, log *slog.Logger, o chec
 	if _, err := os.Stat(made); errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("there is no %s: --data must be the data directory of a server", made)
 	}
-	unlock, err := control.Lock(cfg.Data)
-	if err != nil {
-		return err
+	for began := time.Now(); ; {
+		err := control.Check(ctx, filepath.Join(cfg.Data, control.Socket), o, emit)
+		if !errors.Is(err, control.ErrNoServer) {
+			return err
+		}
+		unlock, err := control.Lock(cfg.Data)
+		if err == nil {
+			defer unlock()
+			return checkAlone(ctx, cfg, log, o, emit)
+		}
+		if time.Since(began) > startTime {
+			return err
+		}
+		time.Sleep(startTime / 20)
 	}
-	defer unlock()
+}
+
+// startTime is how long a server may have the data directory's lock and no control socket, as it has while it starts and stops.
+const startTime = 3 * time.Second
+
+func checkAlone(ctx context.Context, cfg config.Config, log *slog.Logger, o check.Options, emit func(check.Event) error) error {
 	db, err := store.Open(ctx, DatabasePath(cfg.Data), cfg.DatabaseURL, log)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, db.Close()) }()
 	stores, err := repository.OpenBlobStores(ctx, db, blobsPath(cfg.Data), log)
 	if err != nil {
-		return err
+		return errors.Join(err, db.Close())
 	}
-	defer func() { err = errors.Join(err, stores.Close()) }()
-	return newChecker(db, stores, log).Run(ctx, o, emit)
+	err = newChecker(db, stores, log).Run(ctx, o, emit)
+	return errors.Join(err, stores.Close(), db.Close())
 }
 
 func newChecker(db *store.Store, stores *repository.BlobStores, log *slog.Logger) *check.Checker {

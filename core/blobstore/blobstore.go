@@ -103,6 +103,17 @@ type Uploader interface {
 	Expire(ctx context.Context, before time.Time) (int, error)
 }
 
+// Quarantiner is a Store that can put bytes aside which nothing names, in place of deleting them: that nothing names them may
+// be a mistake.
+type Quarantiner interface {
+	Store
+	// Quarantine puts the bytes aside: from then on there is nothing with the key. They stay in the quarantine, which the
+	// store never empties. ErrNotFound when there are no bytes with the key.
+	Quarantine(ctx context.Context, key string) error
+	// Release brings the bytes back under their key. ErrNotFound when there are none in quarantine.
+	Release(ctx context.Context, key string) error
+}
+
 // DigestError tells that bytes are not those which their digest names.
 type DigestError struct {
 	Want, Got digest.Digest

@@ -31,6 +31,8 @@ type Config struct {
 	TLSCertificate, TLSKey, TLSListen string
 	// UploadsExpiry is how long an upload session may rest before it is given up.
 	UploadsExpiry time.Duration
+	// TransfersStall is how long a client may neither send nor take a byte of a transfer.
+	TransfersStall time.Duration
 }
 
 // Setting is a row of the table of settings.
@@ -97,5 +99,8 @@ func Settings() []Setting {
 		{Key: "uploads.expiry", Env: "REPOMGR_UPLOADS_EXPIRY", Default: "24h", Allowed: "a duration of at least 1m, such as 90m or 24h",
 			Help: "How long an upload session may rest before it is given up.",
 			bind: func(c *Config) value { return duration(&c.UploadsExpiry, time.Minute) }},
+		{Key: "transfers.stall", Env: "REPOMGR_TRANSFERS_STALL", Default: "2m", Allowed: "a duration of at least 1s, such as 30s or 2m",
+			Help: "How long a client may neither send nor take a byte before its push or pull is given up. A transfer that moves may take any time.",
+			bind: func(c *Config) value { return duration(&c.TransfersStall, time.Second) }},
 	}
 }

@@ -13,7 +13,7 @@ import (
 
 func defaults() Config {
 	return Config{
-		Data: "./data", Listen: ":8081", PresetDockerPort: 8082, LogLevel: slog.LevelInfo, LogFormat: "text", UploadsExpiry: 24 * time.Hour,
+		Data: "./data", Listen: ":8081", PresetDockerPort: 8082, LogLevel: slog.LevelInfo, LogFormat: "text", UploadsExpiry: 24 * time.Hour, TransfersStall: 2 * time.Minute,
 	}
 }
 
@@ -48,7 +48,7 @@ func TestLoad(t *testing.T) {
 			want: func(c *Config) {
 				*c = Config{
 					Data: c.Data, Listen: "127.0.0.1:9081", Presets: []string{"docker"}, PresetDockerPort: 9082, AdminPassword: "a #b",
-					Anonymous: true, DatabaseURL: "postgres://u:p@h/d", LogLevel: slog.LevelDebug, LogFormat: "json", UploadsExpiry: 90 * time.Minute,
+					Anonymous: true, DatabaseURL: "postgres://u:p@h/d", LogLevel: slog.LevelDebug, LogFormat: "json", UploadsExpiry: 90 * time.Minute, TransfersStall: 2 * time.Minute,
 				}
 			},
 			sources: Sources{
@@ -115,11 +115,11 @@ func TestLoadRefuses(t *testing.T) {
 	}{
 		{
 			name: "unknown key", file: "listen: :1\nlisten_port: 1\n",
-			want: "FILE:2: unknown key listen_port; allowed here: data, listen, preset, presets, admin, anonymous, database, log, tls, uploads",
+			want: "FILE:2: unknown key listen_port; allowed here: data, listen, preset, presets, admin, anonymous, database, log, tls, uploads, transfers",
 		},
 		{name: "unknown key below", file: "log:\n  lvl: x\n", want: "FILE:2: unknown key log.lvl; allowed here: level, format"},
-		{name: "key with dots", file: "log.level: debug\n", want: "FILE:1: unknown key log.level; allowed here: data, listen, preset, presets, admin, anonymous, database, log, tls, uploads"},
-		{name: "config in the file", file: "config: x\n", want: "FILE:1: unknown key config; allowed here: data, listen, preset, presets, admin, anonymous, database, log, tls, uploads"},
+		{name: "key with dots", file: "log.level: debug\n", want: "FILE:1: unknown key log.level; allowed here: data, listen, preset, presets, admin, anonymous, database, log, tls, uploads, transfers"},
+		{name: "config in the file", file: "config: x\n", want: "FILE:1: unknown key config; allowed here: data, listen, preset, presets, admin, anonymous, database, log, tls, uploads, transfers"},
 		{name: "merge key", file: "log: &a {level: info}\n<<: *a\n", want: "FILE:1: log must be a mapping with the keys level, format"},
 		{name: "bad value", file: "\n\nanonymous: yes\n", want: `FILE:3: anonymous must be true or false, not "yes"`},
 		{name: "value for a mapping", file: "log: debug\n", want: "FILE:1: log must be a mapping with the keys level, format"},
@@ -127,19 +127,19 @@ func TestLoadRefuses(t *testing.T) {
 		{name: "no value", file: "listen:\n", want: "FILE:1: listen must be host:port or :port"},
 		{name: "list in a list", file: "preset: [[docker]]\n", want: "FILE:1: preset must be a list of: docker"},
 		{name: "unknown preset", file: "preset: [docker, maven]\n", want: `FILE:1: preset must be a list of: docker, not "docker,maven"`},
-		{name: "list at the top", file: "- listen\n", want: "FILE:1: must be a mapping with the keys data, listen, preset, presets, admin, anonymous, database, log, tls, uploads"},
+		{name: "list at the top", file: "- listen\n", want: "FILE:1: must be a mapping with the keys data, listen, preset, presets, admin, anonymous, database, log, tls, uploads, transfers"},
 		{name: "two documents", file: "listen: :1\n---\nlisten: :2\n", want: "FILE:3: more than one document"},
 		{name: "port", file: "presets: {docker: {port: 70000}}\n", want: `FILE:1: presets.docker.port must be a port, 1 to 65535, not "70000"`},
 		{name: "number too large", env: []string{"REPOMGR_PRESET_DOCKER_PORT=99999999999999999999"}, want: `REPOMGR_PRESET_DOCKER_PORT: presets.docker.port must be a port, 1 to 65535, not "99999999999999999999"`},
 		{
 			name: "unknown variable", env: []string{"REPOMGR_LISTN=:1"},
 			want: "environment: unknown variable REPOMGR_LISTN; allowed are REPOMGR_CONFIG, REPOMGR_DATA, REPOMGR_LISTEN, REPOMGR_PRESET, REPOMGR_PRESET_DOCKER_PORT, " +
-				"REPOMGR_ADMIN_PASSWORD, REPOMGR_ANONYMOUS, REPOMGR_DATABASE_URL, REPOMGR_LOG_LEVEL, REPOMGR_LOG_FORMAT, REPOMGR_TLS_CERTIFICATE, REPOMGR_TLS_KEY, REPOMGR_TLS_LISTEN, REPOMGR_UPLOADS_EXPIRY",
+				"REPOMGR_ADMIN_PASSWORD, REPOMGR_ANONYMOUS, REPOMGR_DATABASE_URL, REPOMGR_LOG_LEVEL, REPOMGR_LOG_FORMAT, REPOMGR_TLS_CERTIFICATE, REPOMGR_TLS_KEY, REPOMGR_TLS_LISTEN, REPOMGR_UPLOADS_EXPIRY, REPOMGR_TRANSFERS_STALL",
 		},
 		{
 			name: "a port that Kubernetes didn't set", env: []string{"REPOMGR_PORT=9000"},
 			want: "environment: unknown variable REPOMGR_PORT; allowed are REPOMGR_CONFIG, REPOMGR_DATA, REPOMGR_LISTEN, REPOMGR_PRESET, REPOMGR_PRESET_DOCKER_PORT, " +
-				"REPOMGR_ADMIN_PASSWORD, REPOMGR_ANONYMOUS, REPOMGR_DATABASE_URL, REPOMGR_LOG_LEVEL, REPOMGR_LOG_FORMAT, REPOMGR_TLS_CERTIFICATE, REPOMGR_TLS_KEY, REPOMGR_TLS_LISTEN, REPOMGR_UPLOADS_EXPIRY",
+				"REPOMGR_ADMIN_PASSWORD, REPOMGR_ANONYMOUS, REPOMGR_DATABASE_URL, REPOMGR_LOG_LEVEL, REPOMGR_LOG_FORMAT, REPOMGR_TLS_CERTIFICATE, REPOMGR_TLS_KEY, REPOMGR_TLS_LISTEN, REPOMGR_UPLOADS_EXPIRY, REPOMGR_TRANSFERS_STALL",
 		},
 		{name: "variable", env: []string{"REPOMGR_LISTEN=8081"}, want: `REPOMGR_LISTEN: listen must be host:port or :port, not "8081"`},
 		{name: "flag", flags: Flags{"listen": "localhost:http"}, want: `--listen: listen must be host:port or :port, not "localhost:http"`},

@@ -46,6 +46,8 @@ func TestPrint(t *testing.T) {
 		`  listen: "" | default`,
 		`uploads:`,
 		`  expiry: 24h | default`,
+		`transfers:`,
+		`  stall: 2m | default`,
 	}
 	var got []string
 	for line := range strings.Lines(b.String()) {

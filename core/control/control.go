@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/repomgr/repomgr/core/check"
 	"github.com/repomgr/repomgr/core/errs"
 	"github.com/repomgr/repomgr/core/security"
 )
@@ -25,7 +26,10 @@ const Socket = "repomgr.sock"
 // ErrNoServer says that no server listens on the socket.
 var ErrNoServer = errors.New("no server is running")
 
-const passwordPath = "/admin/password"
+const (
+	passwordPath = "/admin/password"
+	checkPath    = "/check"
+)
 
 // password is the body of a request to passwordPath.
 type password struct {
@@ -37,7 +41,7 @@ const maxBody = 64 << 10
 
 // Serve answers control requests on a Unix socket at path until ctx ends. The caller must hold the data directory's
 // lock: whatever else is at path is removed.
-func Serve(ctx context.Context, path string, users *security.Service) error {
+func Serve(ctx context.Context, path string, users *security.Service, checker *check.Checker) error {
 	listener, err := listen(path)
 	if err != nil {
 		return fmt.Errorf("control socket: %w", err)
@@ -50,6 +54,7 @@ func Serve(ctx context.Context, path string, users *security.Service) error {
 			http.Error(w, err.Error(), e.Kind.Status())
 		}
 	})
+	mux.HandleFunc("POST "+checkPath, func(w http.ResponseWriter, r *http.Request) { serveCheck(ctx, w, r, checker) })
 	server := &http.Server{Handler: mux, ReadTimeout: 10 * time.Second}
 	stopped := make(chan error, 1)
 	go func() { stopped <- server.Serve(listener) }()
@@ -105,26 +110,41 @@ func ResetPassword(ctx context.Context, path, newPassword string) error {
 	if err != nil {
 		return err
 	}
-	// The host is not looked at: the dialer knows the way.
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://repomgr"+passwordPath, bytes.NewReader(body))
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	resp, err := post(ctx, path, passwordPath, body)
 	if err != nil {
 		return err
-	}
-	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "unix", path)
-	}}
-	defer transport.CloseIdleConnections()
-	resp, err := (&http.Client{Transport: transport, Timeout: time.Minute}).Do(r)
-	if errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ECONNREFUSED) {
-		return ErrNoServer
-	}
-	if err != nil {
-		return fmt.Errorf("control socket %s: %w", path, err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode == http.StatusNoContent {
 		return nil
 	}
+	return refusal(resp)
+}
+
+// post sends a request to the server that listens on the socket at path.
+func post(ctx context.Context, path, to string, body []byte) (*http.Response, error) {
+	// The host is not looked at: the dialer knows the way.
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://repomgr"+to, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	transport := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", path)
+	}}
+	resp, err := (&http.Client{Transport: transport}).Do(r)
+	if errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ECONNREFUSED) {
+		return nil, ErrNoServer
+	}
+	if err != nil {
+		return nil, fmt.Errorf("control socket %s: %w", path, err)
+	}
+	return resp, nil
+}
+
+// refusal is the error in an answer that is not what was asked for.
+func refusal(resp *http.Response) error {
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxBody))
 	return errors.Join(fmt.Errorf("the server answered %d: %s", resp.StatusCode, bytes.TrimSpace(answer)), err)
 }

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/repomgr/repomgr/core/check"
 	"github.com/repomgr/repomgr/core/control"
 	"github.com/repomgr/repomgr/core/errs"
 	"github.com/repomgr/repomgr/core/security"
@@ -66,11 +67,11 @@ func signIn(t *testing.T, users *security.Service, password string) error {
 }
 
 // start serves at path and waits until it is there.
-func start(t *testing.T, path string, users *security.Service) (stop func()) {
+func start(t *testing.T, path string, users *security.Service, checker *check.Checker) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- control.Serve(ctx, path, users) }()
+	go func() { done <- control.Serve(ctx, path, users, checker) }()
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
 		if conn, err := net.Dial("unix", path); err == nil {
 			_ = conn.Close()
@@ -99,7 +100,7 @@ func TestResetPassword(t *testing.T) {
 	if err := control.ResetPassword(t.Context(), path, "x"); !errors.Is(err, control.ErrNoServer) {
 		t.Errorf("without a socket: %v", err)
 	}
-	stop := start(t, path, users)
+	stop := start(t, path, users, nil)
 	if err := control.ResetPassword(t.Context(), path, "second"); err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +139,7 @@ func TestStaleSocket(t *testing.T) {
 		t.Errorf("with a dead socket: %v", err)
 	}
 	users := newUsers(t)
-	stop := start(t, path, users)
+	stop := start(t, path, users, nil)
 	defer stop()
 	if err := control.ResetPassword(t.Context(), path, "second"); err != nil {
 		t.Error(err)

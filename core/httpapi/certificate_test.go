@@ -68,7 +68,7 @@ func TestTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := NewListener("127.0.0.1:0", certificate, log)
+	l, err := NewListener("127.0.0.1:0", certificate, Limits{}, log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +109,7 @@ func TestTLS(t *testing.T) {
 }
 
 func TestNoCertificate(t *testing.T) {
-	l, err := NewListener("127.0.0.1:0", nil, slog.New(slog.DiscardHandler))
+	l, err := NewListener("127.0.0.1:0", nil, Limits{}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

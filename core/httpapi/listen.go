@@ -18,16 +18,23 @@ import (
 
 // Limits of every listener. There is none on the time that a body takes: pushes may be long, and honest ones move.
 const (
-	headerTimeout = 30 * time.Second
+	headerTimeout = 10 * time.Second
 	idleTimeout   = 3 * time.Minute
 	maxHeader     = 64 << 10
 )
+
+// Limits are what clients may do to a Listener; the zero value is the default.
+type Limits struct {
+	// Stall is how long a client may neither send nor take a byte of a body; zero is two minutes.
+	Stall time.Duration
+}
 
 // Listener is the server's ports: the main one and the connectors of repositories.
 type Listener struct {
 	host string
 	// certificate is nil when there is no TLS.
 	certificate *Certificate
+	limits      Limits
 	log         *slog.Logger
 
 	mu sync.Mutex
@@ -39,12 +46,15 @@ type Listener struct {
 
 // NewListener returns a Listener for connectors on the host of address ("host:port", host may be empty). Without a
 // certificate it opens no port for TLS.
-func NewListener(address string, certificate *Certificate, log *slog.Logger) (*Listener, error) {
+func NewListener(address string, certificate *Certificate, limits Limits, log *slog.Logger) (*Listener, error) {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, fmt.Errorf("listen address %q: %w", address, err)
 	}
-	return &Listener{host: host, certificate: certificate, log: log, owners: map[int]string{}, servers: map[*http.Server]struct{}{}}, nil
+	if limits.Stall == 0 {
+		limits.Stall = stallDefault
+	}
+	return &Listener{host: host, certificate: certificate, limits: limits, log: log, owners: map[int]string{}, servers: map[*http.Server]struct{}{}}, nil
 }
 
 // Main serves h on a main address, until Shutdown, and returns the address that it got.
@@ -86,7 +96,7 @@ func (l *Listener) Listen(port int, secure bool, h http.Handler) (repository.Con
 
 func (l *Listener) serve(socket net.Listener, secure bool, h http.Handler) *http.Server {
 	s := &http.Server{
-		Handler:           h,
+		Handler:           patient(h, l.limits.Stall),
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
@@ -96,14 +106,17 @@ func (l *Listener) serve(socket net.Listener, secure bool, h http.Handler) *http
 	if secure {
 		s.TLSConfig = l.certificate.config()
 		// A blob that is pushed over one HTTP/2 stream must not wait for window updates.
-		s.HTTP2 = &http.HTTP2Config{MaxReceiveBufferPerStream: 4 << 20, MaxReceiveBufferPerConnection: 16 << 20}
+		s.HTTP2 = &http.HTTP2Config{
+			MaxReceiveBufferPerStream: 4 << 20, MaxReceiveBufferPerConnection: 16 << 20,
+			SendPingTimeout: l.limits.Stall, PingTimeout: headerTimeout,
+		}
 		run = func(socket net.Listener) error { return s.ServeTLS(socket, "", "") }
 	}
 	l.mu.Lock()
 	l.servers[s] = struct{}{}
 	l.mu.Unlock()
 	l.running.Go(func() {
-		if err := run(socket); !errors.Is(err, http.ErrServerClosed) {
+		if err := run(acceptor{socket.(*net.TCPListener), l.limits.Stall}); !errors.Is(err, http.ErrServerClosed) {
 			l.log.Error("listener ended", "address", socket.Addr().String(), "err", err)
 		}
 	})

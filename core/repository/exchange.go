@@ -385,7 +385,7 @@ func (x *exchange) source(ctx context.Context, route format.Route, from format.L
 }
 
 func (x *exchange) mountable(repo *Repository, a content.Asset) bool {
-	if a.Blob.StoreID != x.repo.store.id || x.principal.Anonymous && repo.access.NoAnonymous {
+	if a.Blob.Suspect || a.Blob.StoreID != x.repo.store.id || x.principal.Anonymous && repo.access.NoAnonymous {
 		return false
 	}
 	return x.manager.security.Allowed(x.principal, repo.config.Format, repo.config.Name, content.Read, a.Path, a.Name)

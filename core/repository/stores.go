@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -120,6 +122,16 @@ func (s *BlobStores) byName(name string) *blobStore {
 		}
 	}
 	return nil
+}
+
+// Each calls fn for each open blob store, in order of name, with its row's id. One that is unavailable is open too.
+func (s *BlobStores) Each(fn func(id int64, name string, store blobstore.Store)) {
+	s.mu.RLock()
+	open := slices.SortedFunc(maps.Values(s.stores), func(a, b *blobStore) int { return strings.Compare(a.config.Name, b.config.Name) })
+	s.mu.RUnlock()
+	for _, b := range open {
+		fn(b.id, b.config.Name, b.Store)
+	}
 }
 
 func (s *BlobStores) byID(id int64) *blobStore {

@@ -23,7 +23,8 @@ func stale(column string) string {
 func Stale(touched, now time.Time) bool { return touched.Before(now.Add(-Grace / 2)) }
 
 // PutBlob records staged bytes and returns the live blob with them: a new one, or one that was there before. In the
-// latter case its Key differs from staged.Key, and the staged bytes are the caller's to delete after the commit.
+// latter case its Key differs from staged.Key, and the staged bytes are the caller's to delete after the commit. A new one
+// takes the place of a suspect one with the same bytes, for all who name it.
 func (tx *Tx) PutBlob(staged content.Staged) (content.Blob, error) {
 	var row struct {
 		ID        int64
@@ -41,8 +42,13 @@ func (tx *Tx) PutBlob(staged content.Staged) (content.Blob, error) {
 	if err != nil {
 		return content.Blob{}, fmt.Errorf("record blob %s: %w", staged.SHA256, err)
 	}
-	return content.Blob{ID: row.ID, StoreID: staged.StoreID, Key: row.Key, SHA256: staged.SHA256, SHA512: row.Sha512,
-		Size: staged.Size, TouchedAt: millis(row.TouchedAt)}, nil
+	blob := content.Blob{ID: row.ID, StoreID: staged.StoreID, Key: row.Key, SHA256: staged.SHA256, SHA512: row.Sha512,
+		Size: staged.Size, TouchedAt: millis(row.TouchedAt)}
+	if row.Key != staged.Key {
+		return blob, nil // whoever recorded it has mended what there was to mend
+	}
+	err = tx.mend(&blob)
+	return blob, err
 }
 
 // Touch refreshes the times of the asset and its blob, if they are stale, so that they are safe for Grace. It returns a

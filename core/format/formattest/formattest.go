@@ -50,6 +50,7 @@ func Run(t *testing.T, f format.Format, suite Suite) {
 	t.Run("Policies", func(t *testing.T) { policies(t, f, suite) })
 	t.Run("Delete", func(t *testing.T) { remove(t, f, suite) })
 	t.Run("Hostile", func(t *testing.T) { hostile(t, f, suite) })
+	t.Run("Damage", func(t *testing.T) { damage(t, f, suite) })
 }
 
 func describe(t *testing.T, f format.Format) {

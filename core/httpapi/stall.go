@@ -1,0 +1,140 @@
+package httpapi
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// stallDefault is how long a client may neither send nor take a byte.
+	stallDefault = 2 * time.Minute
+	// part is how much of a file is given to the kernel at once, as the deadline can only be moved in between. With
+	// stallDefault a client that takes less than 4.4 kB a second is given up. Smaller parts would cost time: the kernel sends up to
+	// 4 MiB by one call.
+	part = 512 << 10
+	// linger is how long the rest of a body is waited for that nobody reads. The answer goes out after it.
+	linger = 5 * time.Second
+)
+
+// acceptor accepts connections whose clients must go on taking what they are sent.
+type acceptor struct {
+	*net.TCPListener
+	stall time.Duration
+}
+
+// Accept waits for the next connection.
+func (a acceptor) Accept() (net.Conn, error) {
+	tcp, err := a.AcceptTCP()
+	if err != nil {
+		return nil, err
+	}
+	return &conn{TCPConn: tcp, stall: a.stall}, nil
+}
+
+// conn is a connection on which a write fails when the client takes nothing for a while. There is no limit on the time that an
+// answer takes as a whole.
+type conn struct {
+	*net.TCPConn
+	stall time.Duration
+	// renewed is when the deadline of writes was last moved, in Unix nanoseconds. A write that follows soon leaves it.
+	renewed atomic.Int64
+	// foreign tells that somebody else has set a deadline, which then counts.
+	foreign atomic.Bool
+}
+
+// Write implements net.Conn.
+func (c *conn) Write(p []byte) (int, error) {
+	c.renew()
+	return c.TCPConn.Write(p)
+}
+
+// ReadFrom sends r. A file goes out by sendfile.
+func (c *conn) ReadFrom(r io.Reader) (n int64, err error) {
+	limited, _ := r.(*io.LimitedReader)
+	if limited != nil {
+		r = limited.R // the kernel's way is taken for one layer only
+	}
+	for err == nil {
+		next := &io.LimitedReader{R: r, N: part}
+		if limited != nil {
+			next.N = min(part, limited.N)
+		}
+		var m int64
+		c.renew()
+		m, err = c.TCPConn.ReadFrom(next)
+		n += m
+		if limited != nil {
+			limited.N -= m
+		}
+		if next.N > 0 || limited != nil && limited.N == 0 {
+			break // r has ended, or all is sent
+		}
+	}
+	return n, err
+}
+
+// SetDeadline implements net.Conn.
+func (c *conn) SetDeadline(t time.Time) error {
+	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
+}
+
+// SetWriteDeadline implements net.Conn. A deadline that is set counts until it is taken away by the zero time.
+func (c *conn) SetWriteDeadline(t time.Time) error {
+	c.foreign.Store(!t.IsZero())
+	c.renewed.Store(0)
+	return c.TCPConn.SetWriteDeadline(t)
+}
+
+func (c *conn) renew() {
+	now := time.Now()
+	if c.foreign.Load() || now.UnixNano()-c.renewed.Load() < int64(c.stall/8) {
+		return
+	}
+	c.renewed.Store(now.UnixNano())
+	_ = c.TCPConn.SetWriteDeadline(now.Add(c.stall)) // on a closed connection, what follows fails
+}
+
+// patient serves h. A body of which nothing comes for a while ends with an error; there is no limit on the time that it takes as a
+// whole.
+func patient(h http.Handler, stall time.Duration) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Body == nil || r.Body == http.NoBody {
+			h.ServeHTTP(w, r)
+			return
+		}
+		b := &body{ReadCloser: r.Body, connection: http.NewResponseController(w), stall: stall}
+		r.Body = b
+		h.ServeHTTP(w, r)
+		if !b.ended {
+			// net/http reads what is left, up to a limit, before it answers.
+			_ = b.connection.SetReadDeadline(time.Now().Add(linger))
+		}
+	})
+}
+
+// body is a request's body.
+type body struct {
+	io.ReadCloser
+	connection *http.ResponseController
+	stall      time.Duration
+	renewed    time.Time
+	ended      bool
+}
+
+func (b *body) Read(p []byte) (int, error) {
+	if now := time.Now(); now.Sub(b.renewed) >= b.stall/8 {
+		b.renewed = now
+		_ = b.connection.SetReadDeadline(now.Add(b.stall)) // on a closed connection, what follows fails
+	}
+	n, err := b.ReadCloser.Read(p)
+	if err == io.EOF && !b.ended { //nolint:errorlint // readers return it as it is
+		// From here on the server waits for the client's end of the connection, or for its next request.
+		b.ended = true
+		_ = b.connection.SetReadDeadline(time.Time{})
+	}
+	return n, err
+}
