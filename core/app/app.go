@@ -102,7 +102,7 @@ func Start(ctx context.Context, cfg config.Config, log *slog.Logger, version str
 	if err != nil {
 		return nil, err
 	}
-	if err := preset(ctx, cfg, repositories); err != nil {
+	if err := preset(ctx, cfg, db, repositories); err != nil {
 		return nil, err
 	}
 	if err := a.jobs(ctx, background, cfg, db, stores, log); err != nil {
@@ -110,7 +110,7 @@ func Start(ctx context.Context, cfg config.Config, log *slog.Logger, version str
 	}
 	rest, err := httpapi.REST(httpapi.Deps{
 		Repositories: repositories, BlobStores: stores, Security: users, Formats: formats, Version: version,
-		Ready: db.Ping, Writable: db.Ping, Log: log,
+		Ready: db.Ping, Writable: writable(db, stores), Log: log,
 	})
 	if err != nil {
 		return nil, err

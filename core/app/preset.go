@@ -9,12 +9,19 @@ import (
 	"github.com/repomgr/repomgr/core/config"
 	"github.com/repomgr/repomgr/core/errs"
 	"github.com/repomgr/repomgr/core/repository"
+	"github.com/repomgr/repomgr/core/store"
 )
 
-// preset creates the repositories of the presets that aren't there yet. One that an admin changed is left alone.
-func preset(ctx context.Context, cfg config.Config, repositories *repository.Manager) error {
+// settingPreset is the setting that tells that a preset was set up.
+const settingPreset = "preset.docker"
+
+// preset creates the repositories of the presets, once: one that an admin changed, or deleted, is left alone.
+func preset(ctx context.Context, cfg config.Config, db *store.Store, repositories *repository.Manager) error {
 	if !slices.Contains(cfg.Presets, "docker") {
 		return nil
+	}
+	if done, err := db.Setting(ctx, settingPreset); err != nil || done != "" {
+		return err
 	}
 	const name = "docker-hosted"
 	if _, err := repositories.Get(ctx, name); !errs.Is(err, errs.NotFound) {
@@ -32,5 +39,5 @@ func preset(ctx context.Context, cfg config.Config, repositories *repository.Man
 	if err != nil {
 		return fmt.Errorf("preset docker: %w", err)
 	}
-	return nil
+	return db.Update(ctx, func(tx *store.Tx) error { return tx.SetSetting(settingPreset, "done") })
 }

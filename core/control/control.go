@@ -76,7 +76,12 @@ func listen(path string) (net.Listener, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(private)
-	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(private, "s"), Net: "unix"})
+	name, done, err := short(filepath.Join(private, "s"))
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: name, Net: "unix"})
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +136,12 @@ func post(ctx context.Context, path, to string, body []byte) (*http.Response, er
 		return nil, err
 	}
 	transport := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "unix", path)
+		name, done, err := short(path)
+		if err != nil {
+			return nil, err
+		}
+		defer done()
+		return new(net.Dialer).DialContext(ctx, "unix", name)
 	}}
 	resp, err := (&http.Client{Transport: transport}).Do(r)
 	if errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ECONNREFUSED) {

@@ -73,8 +73,7 @@ func start(t *testing.T, path string, users *security.Service, checker *check.Ch
 	done := make(chan error, 1)
 	go func() { done <- control.Serve(ctx, path, users, checker) }()
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
-		if conn, err := net.Dial("unix", path); err == nil {
-			_ = conn.Close()
+		if _, err := os.Stat(path); err == nil {
 			break
 		}
 		select {
@@ -95,7 +94,17 @@ func start(t *testing.T, path string, users *security.Service, checker *check.Ch
 }
 
 func TestResetPassword(t *testing.T) {
-	dir := t.TempDir()
+	t.Run("short path", func(t *testing.T) { resetPassword(t, t.TempDir()) })
+	t.Run("long path", func(t *testing.T) {
+		dir := filepath.Join(t.TempDir(), strings.Repeat("deep/", 40))
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		resetPassword(t, dir)
+	})
+}
+
+func resetPassword(t *testing.T, dir string) {
 	path, users := filepath.Join(dir, control.Socket), newUsers(t)
 	if err := control.ResetPassword(t.Context(), path, "x"); !errors.Is(err, control.ErrNoServer) {
 		t.Errorf("without a socket: %v", err)

@@ -27,15 +27,17 @@ type marked[T any] struct {
 type current[T any] struct {
 	epochs *store.Epochs
 	lru    *lru.Cache[place, marked[T]]
+	// fits tells whether a value is small enough to be kept.
+	fits func(T) bool
 }
 
-// newCurrent returns a cache of so many entries. With nil epochs it keeps nothing.
-func newCurrent[T any](epochs *store.Epochs, entries int) *current[T] {
+// newCurrent returns a cache of so many entries that fit. With nil epochs it keeps nothing.
+func newCurrent[T any](epochs *store.Epochs, entries int, fits func(T) bool) *current[T] {
 	c, err := lru.New[place, marked[T]](entries)
 	if err != nil {
 		panic(err) // entries is not positive
 	}
-	return &current[T]{epochs, c}
+	return &current[T]{epochs, c, fits}
 }
 
 // get returns the value at p, from load when the cache has none that is right. Errors are not kept.
@@ -50,7 +52,7 @@ func (c *current[T]) get(p place, slot int, load func() (T, error)) (T, error) {
 		}
 	}
 	value, err := load()
-	if err == nil && ok {
+	if err == nil && ok && c.fits(value) {
 		c.lru.Add(p, marked[T]{value, mark})
 	}
 	return value, err
@@ -64,10 +66,14 @@ type caches struct {
 	bodies    *bodies
 }
 
-// Bounds of the caches. An asset takes about 1 KB with what it points to.
+// Bounds of the caches. Most assets take about 1 KB with what they point to.
 const (
-	maxAssets    = 8192
-	maxDocuments = 1024
+	maxAssets = 8192
+	// maxAttributes is the most bytes of attributes of an asset that is kept.
+	maxAttributes = 4 << 10
+	// A document that is kept has at most maxDocument bytes, and all that they may be is 32 MiB.
+	maxDocuments = 256
+	maxDocument  = 128 << 10
 	// maxPages is how many pages of lists are kept, maxPage how many items one of them may have.
 	maxPages  = 64
 	maxPage   = 200
@@ -78,9 +84,9 @@ const (
 
 func newCaches(epochs *store.Epochs) caches {
 	return caches{
-		assets:    newCurrent[content.Asset](epochs, maxAssets),
-		documents: newCurrent[format.Document](epochs, maxDocuments),
-		pages:     newCurrent[content.Page](epochs, maxPages),
+		assets:    newCurrent(epochs, maxAssets, func(a content.Asset) bool { return len(a.Attributes) <= maxAttributes }),
+		documents: newCurrent(epochs, maxDocuments, func(d format.Document) bool { return len(d.Body) <= maxDocument }),
+		pages:     newCurrent(epochs, maxPages, func(p content.Page) bool { return len(p.Assets) <= maxPage }),
 		bodies:    newBodies(maxBodies),
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 
@@ -94,6 +95,11 @@ func (x *exchange) receiveSmall(ctx context.Context, route format.Route, r io.Re
 	if err := expect(route.Expect, digests); err != nil {
 		return nil, err
 	}
+	// Parsing takes a multiple of a document's size: not all who send large ones are parsed at once.
+	if err := x.manager.parsing.Acquire(ctx, int64(len(doc))); err != nil {
+		return nil, storeError(err)
+	}
+	defer x.manager.parsing.Release(int64(len(doc)))
 	staged := x.staged(blobstore.Info{Size: int64(len(doc)), Digests: digests})
 	records, err := x.ingest(ctx, route, staged, func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(doc)), nil })
 	if err != nil {
@@ -177,7 +183,13 @@ func (x *exchange) commit(ctx context.Context, route format.Route, staged conten
 	assets := make([]content.Asset, len(records))
 	var blob content.Blob
 	var refused error
+	// The client may be gone; what it sent whole is stored all the same.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTime)
+	defer cancel()
 	err = x.manager.db.Update(ctx, func(tx *store.Tx) error {
+		if refused = tx.RepositoryExists(x.repo.id); refused != nil {
+			return refused
+		}
 		blob, refused = tx.PutBlob(staged)
 		for i := range records {
 			if refused != nil {
@@ -189,10 +201,30 @@ func (x *exchange) commit(ctx context.Context, route format.Route, staged conten
 	})
 	// Only when the function itself refused is it certain that no row names the bytes: a commit whose answer was lost may
 	// have happened.
-	if refused != nil || err == nil && blob.Key != staged.Key {
+	switch {
+	case refused != nil:
 		x.discard(ctx, staged.Key)
+	case err == nil && blob.Key != staged.Key:
+		err = x.settle(ctx, blob, staged)
 	}
 	return assets, err
+}
+
+// commitTime is how long the recording of received bytes may wait.
+const commitTime = time.Minute
+
+// settle decides between the bytes that a blob has and the same ones that were staged now: these are dropped, unless the
+// others turn out to be lost.
+func (x *exchange) settle(ctx context.Context, blob content.Blob, staged content.Staged) error {
+	err := x.repo.present(ctx, blob)
+	if !errs.Is(err, errs.NotFound) {
+		x.discard(ctx, staged.Key)
+		return err
+	}
+	return x.manager.db.Update(ctx, func(tx *store.Tx) error {
+		_, err := tx.PutBlob(staged) // takes the place of the suspect blob, for all who name it
+		return err
+	})
 }
 
 // record records one asset under the write policy.
@@ -344,6 +376,9 @@ func (x *exchange) Mount(ctx context.Context, route format.Route, from format.Lo
 	}
 	var asset content.Asset
 	err = x.manager.db.Update(ctx, func(tx *store.Tx) error {
+		if err := tx.RepositoryExists(x.repo.id); err != nil {
+			return err
+		}
 		if err := tx.Touch(source); err != nil {
 			return err
 		}

@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/repomgr/repomgr/core/errs"
 	"github.com/repomgr/repomgr/core/format"
 	"github.com/repomgr/repomgr/core/security"
@@ -28,6 +30,9 @@ type Listeners interface {
 
 // Connector is an open port.
 type Connector interface {
+	// Secure tells whether the port speaks TLS.
+	Secure() bool
+
 	// Close frees the port at once; running transfers go on to their end.
 	Close()
 }
@@ -42,6 +47,8 @@ type Manager struct {
 	listeners Listeners
 	log       *slog.Logger
 	caches    caches
+	// parsing bounds the bytes of the documents that formats look into at the same moment.
+	parsing *semaphore.Weighted
 
 	table atomic.Pointer[table]
 
@@ -49,14 +56,18 @@ type Manager struct {
 	mu           sync.Mutex
 	repositories map[int64]*Repository
 	connectors   map[int]Connector
+	closed       bool
 }
+
+// maxParsing is how many bytes of documents are parsed at once. A document may have a quarter of it (MaxSize of a route).
+const maxParsing = 16 << 20
 
 // NewManager returns a manager of the repositories in the database. Start opens their connectors.
 func NewManager(ctx context.Context, db *store.Store, stores *BlobStores, formats []format.Format, security *security.Service,
 	listeners Listeners, log *slog.Logger) (*Manager, error) {
 	m := &Manager{
 		db: db, stores: stores, formats: map[string]*plugin{}, security: security, listeners: listeners, log: log,
-		caches: newCaches(db.Epochs), repositories: map[int64]*Repository{}, connectors: map[int]Connector{},
+		caches: newCaches(db.Epochs), parsing: semaphore.NewWeighted(maxParsing), repositories: map[int64]*Repository{}, connectors: map[int]Connector{},
 	}
 	for _, f := range formats {
 		p := newPlugin(f)
@@ -91,20 +102,21 @@ const retryPort = 5 * time.Second
 func (m *Manager) Start(ctx context.Context) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if !m.openAll() {
+	if !m.openAll(slog.LevelError) {
 		go m.retry(ctx)
 	}
 }
 
-// openAll opens the connectors that are not open, and tells whether all are.
-func (m *Manager) openAll() bool {
+// openAll opens the connectors that are not open, and tells whether all are. The level is that of the log for those that
+// can't be opened.
+func (m *Manager) openAll(level slog.Level) bool {
 	all := true
 	for port, r := range m.table.Load().ports {
-		if m.connectors[port] != nil {
+		if m.closed || m.connectors[port] != nil {
 			continue
 		}
 		if err := m.open(r, port); err != nil {
-			m.log.Error("connector is not open", "repo", r.Name(), "port", port, "err", err)
+			m.log.Log(context.Background(), level, "connector is not open; it is tried again", "repo", r.Name(), "port", port, "err", err)
 			all = false
 		}
 	}
@@ -119,7 +131,7 @@ func (m *Manager) retry(ctx context.Context) {
 		case <-time.After(retryPort):
 		}
 		m.mu.Lock()
-		done := ctx.Err() != nil || m.openAll()
+		done := ctx.Err() != nil || m.closed || m.openAll(slog.LevelDebug)
 		m.mu.Unlock()
 		if done {
 			return
@@ -136,7 +148,7 @@ func (m *Manager) open(r *Repository, port int) error {
 	return nil
 }
 
-// close closes the connectors that no repository asks for any more.
+// closeUnused closes the connectors that no repository asks for any more.
 func (m *Manager) closeUnused() {
 	ports := m.table.Load().ports
 	for port, c := range m.connectors {
@@ -145,6 +157,34 @@ func (m *Manager) closeUnused() {
 			c.Close()
 		}
 	}
+}
+
+// openFor opens a port for r, which may have had it before, and returns how to undo that.
+func (m *Manager) openFor(r *Repository, port int) (undo func(), err error) {
+	was := m.connectors[port]
+	secure := port == r.access.HTTPSPort
+	if was != nil && was.Secure() == secure {
+		return func() {}, nil
+	}
+	// Another protocol on the same port: it has to be free first.
+	if was != nil {
+		delete(m.connectors, port)
+		was.Close()
+	}
+	undo = func() {
+		if c := m.connectors[port]; c != nil {
+			delete(m.connectors, port)
+			c.Close()
+		}
+		if old := m.table.Load().ports[port]; was != nil && old != nil {
+			_ = m.open(old, port)
+		}
+	}
+	if err := m.open(r, port); err != nil {
+		undo()
+		return nil, err
+	}
+	return undo, nil
 }
 
 // List returns the configurations of all repositories in order of name.
@@ -173,14 +213,7 @@ func (m *Manager) find(name string) *Repository {
 	return nil
 }
 
-func (m *Manager) byID(id int64) *Repository {
-	for _, r := range m.table.Load().names {
-		if r.id == id {
-			return r
-		}
-	}
-	return nil
-}
+func (m *Manager) byID(id int64) *Repository { return m.table.Load().ids[id] }
 
 func notFound() error { return errs.New(errs.NotFound, "Repository not found") }
 
@@ -237,17 +270,28 @@ func (m *Manager) change(r *Repository, save func() error) error {
 	if err := m.table.Load().conflict(r); err != nil {
 		return err
 	}
-	// Connectors that were opened for nothing are closed: the table does not name them.
+	// Connectors that no repository asks for any more are closed at the end, whatever that is.
 	defer m.closeUnused()
-	for _, port := range r.ports() {
-		if m.connectors[port] != nil {
-			continue
-		}
-		if err := m.open(r, port); err != nil {
-			return errs.Wrap(errs.Invalid, err, "%s", message(err))
+	var undo []func()
+	rollBack := func() {
+		for _, f := range slices.Backward(undo) {
+			f()
 		}
 	}
+	for _, port := range r.ports() {
+		f, err := m.openFor(r, port)
+		if err != nil && m.had(r, port) {
+			// It was not to be had before either: that must not stand in the way of another change.
+			continue
+		}
+		if err != nil {
+			rollBack()
+			return portError(r, port, err)
+		}
+		undo = append(undo, f)
+	}
 	if err := save(); err != nil {
+		rollBack()
 		return err
 	}
 	m.repositories[r.id] = r
@@ -255,12 +299,21 @@ func (m *Manager) change(r *Repository, save func() error) error {
 	return nil
 }
 
-func message(err error) string {
+// had tells whether the repository has the port, with the same protocol, in its present configuration.
+func (m *Manager) had(r *Repository, port int) bool {
+	old := m.table.Load().ports[port]
+	return old != nil && old.id == r.id && (port == old.access.HTTPSPort) == (port == r.access.HTTPSPort)
+}
+
+// portError is the error about a port that can't be opened.
+func portError(r *Repository, port int, err error) error {
+	e := errs.Field(r.portField(port), "port %d can't be opened", port)
 	var known *errs.Error
 	if errors.As(err, &known) {
-		return known.Message
+		e.Message, err = known.Message, known.Err
 	}
-	return "port can't be opened"
+	e.Err = err
+	return e
 }
 
 // Delete removes a repository: it is gone at once, its rows and bytes go later.
@@ -284,6 +337,7 @@ func (m *Manager) Delete(ctx context.Context, name string) error {
 func (m *Manager) Close() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.closed = true
 	for port, c := range m.connectors {
 		delete(m.connectors, port)
 		c.Close()

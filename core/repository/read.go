@@ -106,6 +106,10 @@ func (x *exchange) serveContent(w http.ResponseWriter, r *http.Request, a conten
 		http.ServeContent(w, r, "", x.modified(a), &sized{size: a.Blob.Size})
 		return nil
 	}
+	r, err := ranged(w.Header(), r, a.Blob.Size)
+	if err != nil {
+		return err
+	}
 	f, err := x.repo.openBlob(r.Context(), a.Blob)
 	if err != nil {
 		return err
@@ -158,6 +162,11 @@ func assetNotFound(cause error) error { return errs.Wrap(errs.NotFound, cause, "
 
 // confirm keeps an asset from garbage collection for a while: a client is about to be told that it is there.
 func (x *exchange) confirm(ctx context.Context, a content.Asset) (content.Asset, error) {
+	if x.route.Class == content.Immutable {
+		if err := x.repo.present(ctx, a.Blob); err != nil {
+			return a, err
+		}
+	}
 	now := time.Now()
 	if !store.Stale(a.TouchedAt, now) && !store.Stale(a.Blob.TouchedAt, now) {
 		return a, nil
@@ -168,13 +177,43 @@ func (x *exchange) confirm(ctx context.Context, a content.Asset) (content.Asset,
 	return x.Asset(ctx, a.Path)
 }
 
+// storeOf is the blob store that has a blob's bytes.
+func (r *Repository) storeOf(b content.Blob) (*blobStore, error) {
+	if b.StoreID == r.store.id {
+		return r.store, nil
+	}
+	if s := r.manager.stores.byID(b.StoreID); s != nil {
+		return s, nil
+	}
+	return nil, fmt.Errorf("blob %s: blob store %d is not there", b.SHA256, b.StoreID)
+}
+
+// present checks that a blob's bytes are there, as far as that can be told without reading them. A NotFound error tells that they
+// are lost.
+func (r *Repository) present(ctx context.Context, b content.Blob) error {
+	s, err := r.storeOf(b)
+	if err != nil {
+		return err
+	}
+	info, err := s.Stat(ctx, b.Key)
+	switch {
+	case errors.Is(err, blobstore.ErrNotFound):
+		return r.suspect(ctx, b, err)
+	case err != nil:
+		return fmt.Errorf("look for blob %s: %w", b.SHA256, err)
+	case info.Size != b.Size:
+		return r.suspect(ctx, b, wrongSize(info.Size, b.Size))
+	}
+	return nil
+}
+
+func wrongSize(got, want int64) error { return fmt.Errorf("it has %d bytes, not %d", got, want) }
+
 // openBlob opens a blob's bytes.
 func (r *Repository) openBlob(ctx context.Context, b content.Blob) (io.ReadSeekCloser, error) {
-	s := r.store
-	if b.StoreID != s.id {
-		if s = r.manager.stores.byID(b.StoreID); s == nil {
-			return nil, fmt.Errorf("open blob %s: blob store %d is not there", b.SHA256, b.StoreID)
-		}
+	s, err := r.storeOf(b)
+	if err != nil {
+		return nil, err
 	}
 	f, size, err := s.Open(ctx, b.Key)
 	if errors.Is(err, blobstore.ErrNotFound) {
@@ -185,7 +224,7 @@ func (r *Repository) openBlob(ctx context.Context, b content.Blob) (io.ReadSeekC
 	}
 	if size != b.Size {
 		f.Close()
-		return nil, r.suspect(ctx, b, fmt.Errorf("it has %d bytes, not %d", size, b.Size))
+		return nil, r.suspect(ctx, b, wrongSize(size, b.Size))
 	}
 	return f, nil
 }

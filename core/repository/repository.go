@@ -121,18 +121,28 @@ func (r *Repository) ports() []int {
 	return ports
 }
 
+// portField is the field of the configuration that asks for the port.
+func (r *Repository) portField(port int) string {
+	if port == r.access.HTTPSPort {
+		return r.plugin.describe.Settings + ".httpsPort"
+	}
+	return r.plugin.describe.Settings + ".httpPort"
+}
+
 // table is what requests are routed by. It never changes; a new configuration makes a new one.
 type table struct {
 	// names are in lower case: names are unique ignoring case, and docker clients write them in lower case.
 	names      map[string]*Repository
+	ids        map[int64]*Repository
 	ports      map[int]*Repository
 	subdomains map[string]*Repository
 }
 
 func newTable(repositories map[int64]*Repository) *table {
-	t := &table{map[string]*Repository{}, map[int]*Repository{}, map[string]*Repository{}}
+	t := &table{map[string]*Repository{}, map[int64]*Repository{}, map[int]*Repository{}, map[string]*Repository{}}
 	for _, r := range repositories {
 		t.names[strings.ToLower(r.config.Name)] = r
+		t.ids[r.id] = r
 		for _, port := range r.ports() {
 			t.ports[port] = r
 		}
@@ -147,11 +157,7 @@ func newTable(repositories map[int64]*Repository) *table {
 func (t *table) conflict(r *Repository) error {
 	for _, port := range r.ports() {
 		if other := t.ports[port]; other != nil && other.id != r.id {
-			field := "httpPort"
-			if port == r.access.HTTPSPort {
-				field = "httpsPort"
-			}
-			return errs.Field(r.plugin.describe.Settings+"."+field, "port %d is already used by repository %q", port, other.Name())
+			return errs.Field(r.portField(port), "port %d is already used by repository %q", port, other.Name())
 		}
 	}
 	if other := t.subdomains[strings.ToLower(r.access.Subdomain)]; r.access.Subdomain != "" && other != nil && other.id != r.id {

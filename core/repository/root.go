@@ -73,7 +73,7 @@ func (x *rootExchange) List(ctx context.Context, l content.List) (content.Page, 
 		} else if l.After != "" {
 			inner.After = l.After[len(prefix):]
 		}
-		part, err := repo.list(ctx, inner)
+		part, err := repo.namesContaining(ctx, strings.ToLower(prefix), inner)
 		if err != nil {
 			return content.Page{}, err
 		}
@@ -86,6 +86,55 @@ func (x *rootExchange) List(ctx context.Context, l content.List) (content.Page, 
 		}
 	}
 	return page, nil
+}
+
+// searchBatch is how many names are fetched at once while looking for some that match together with their prefix.
+const searchBatch = 500
+
+// namesContaining is list for names of which l.Contains may match the prefix too, which is in lower case.
+func (r *Repository) namesContaining(ctx context.Context, prefix string, l content.List) (content.Page, error) {
+	term, limit := strings.ToLower(l.Contains), l.Limit
+	rest := afterPrefix(prefix, term)
+	if l.Contains = rest; rest == "" || rest == term {
+		return r.list(ctx, l)
+	}
+	// Names that contain the rest are more than those that go on from the prefix with it.
+	page := content.Page{Known: true}
+	l.Limit = searchBatch
+	for {
+		part, err := r.list(ctx, l)
+		if err != nil {
+			return content.Page{}, err
+		}
+		for _, name := range part.Names {
+			if !strings.Contains(prefix+strings.ToLower(name), term) {
+				continue
+			}
+			if len(page.Names) == limit {
+				page.More = true
+				return page, nil
+			}
+			page.Names = append(page.Names, name)
+		}
+		if !part.More {
+			return page, nil
+		}
+		l.After = part.Names[len(part.Names)-1]
+	}
+}
+
+// afterPrefix is what a name must contain at least for prefix and name together to contain the term: nothing when the prefix
+// does, what is left of the term when the prefix ends with its beginning, else all of it.
+func afterPrefix(prefix, term string) string {
+	if strings.Contains(prefix, term) {
+		return ""
+	}
+	for n := len(term); n > 0; n-- {
+		if strings.HasSuffix(prefix, term[:n]) {
+			return term[n:]
+		}
+	}
+	return term
 }
 
 // limit checks that the caller's token, if any, is for the root's lists, and returns the caller without it.

@@ -261,7 +261,8 @@ func (m *Manager) fail(w http.ResponseWriter, r *http.Request, p *plugin, x *exc
 	err = storeError(err)
 	e := errs.As(err)
 	level := slog.LevelDebug
-	if e.Kind.Status() >= http.StatusInternalServerError && r.Context().Err() == nil {
+	// An error without a cause is an answer, not a fault: an offline repository, for example.
+	if e.Kind.Status() >= http.StatusInternalServerError && e.Err != nil && r.Context().Err() == nil {
 		level = slog.LevelError
 	}
 	m.log.Log(r.Context(), level, "request failed", "method", r.Method, "path", r.URL.Path, "user", x.principal.User, "status", e.Kind.Status(), "err", err)

@@ -3,6 +3,7 @@ package repository
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -305,6 +306,25 @@ func (s *BlobStores) Delete(ctx context.Context, name string) error {
 		return b.Store.Close()
 	}
 	return blobStoreNotFound(name)
+}
+
+// Writable tells why no blob store can take bytes now; nil when one can.
+func (s *BlobStores) Writable(ctx context.Context) error {
+	var all []error
+	s.Each(func(_ int64, name string, b blobstore.Store) {
+		info, err := b.Put(ctx, strings.NewReader(""))
+		if err == nil {
+			err = b.Delete(ctx, info.Key)
+		}
+		if err != nil {
+			err = fmt.Errorf("blob store %s: %w", name, storeError(err))
+		}
+		all = append(all, err)
+	})
+	if slices.Contains(all, nil) {
+		return nil
+	}
+	return errors.Join(all...)
 }
 
 // ExpireUploads ends the uploads of all stores that did not grow since before, and tells how many.

@@ -52,6 +52,9 @@ func (s *Service) EnsureAdmin(ctx context.Context, password string, anonymous bo
 	}
 	// Another node may have been faster, or a start with another password was interrupted: then the file is wrong.
 	s.dropStaleFile(ctx)
+	if created && admin.Status == MustChange {
+		s.log.InfoContext(ctx, "the first password of the user admin is in a file", "file", filepath.Join(s.dataDir, PasswordFile))
+	}
 	return created, nil
 }
 

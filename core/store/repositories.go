@@ -68,6 +68,16 @@ func (tx *Tx) DeleteRepository(id int64) error {
 	return tx.emit("repository.deleted", id, repositoryEvent{})
 }
 
+// RepositoryExists checks that nobody deleted the repository; a NotFound error otherwise.
+func (tx *Tx) RepositoryExists(id int64) error {
+	var one int
+	n, err := tx.scan(&one, `SELECT 1 FROM repositories WHERE id = ? AND deleted_at IS NULL`, id)
+	if err == nil && n == 0 {
+		err = errs.New(errs.NotFound, "Repository not found")
+	}
+	return err
+}
+
 // purgeBatch is how many assets a purge deletes in one transaction: it bounds how long other writers wait.
 const purgeBatch = 500
 

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"os"
 	"context"
 	"fmt"
 	"log/slog"
@@ -16,6 +17,17 @@ import (
 // readers is how many connections read a SQLite database at the same time.
 const readers = 8
 
+// private makes the database file, and with it those that SQLite puts beside it, readable by the owner only: it holds hashes
+// of passwords and the key of tokens.
+func private(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return f.Chmod(0o600)
+}
+
 func openSQLite(ctx context.Context, path string, log *slog.Logger) (_ *Store, err error) {
 	s := &Store{dialect: dialectSQLite, Epochs: NewEpochs(), Node: "local", log: log}
 	defer func() {
@@ -24,6 +36,9 @@ func openSQLite(ctx context.Context, path string, log *slog.Logger) (_ *Store, e
 			err = fmt.Errorf("open database %s: %w", path, err)
 		}
 	}()
+	if err := private(path); err != nil {
+		return nil, err
+	}
 	writer, err := s.connect("sqlite", sqliteURL(path), 1)
 	if err != nil {
 		return nil, err
@@ -81,6 +96,8 @@ func (sqliteDialector) Explain(query string, _ ...any) string { return query }
 
 // The schema is goose's, and rows are written by SQL alone: gorm asks for none of these.
 
+// Migrator has nothing to return. gorm calls it for db.Migrator and db.AutoMigrate only: no code outside this package gets
+// hold of the db, and none in it asks.
 func (sqliteDialector) Migrator(*gorm.DB) gorm.Migrator { return nil }
 
 func (sqliteDialector) DataTypeOf(*schema.Field) string { return "" }

@@ -102,6 +102,8 @@ type connector struct{}
 
 func (connector) Close() {}
 
+func (connector) Secure() bool { return false }
+
 // AddUser makes a user with the role, whose password is its name.
 func (s *Server) AddUser(name, role string) {
 	s.t.Helper()
