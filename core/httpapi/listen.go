@@ -20,13 +20,16 @@ import (
 const (
 	headerTimeout = 10 * time.Second
 	idleTimeout   = 3 * time.Minute
-	maxHeader     = 64 << 10
+	maxHeader     = 32 << 10
 )
 
 // Limits are what clients may do to a Listener; the zero value is the default.
 type Limits struct {
 	// Stall is how long a client may neither send nor take a byte of a body; zero is two minutes.
 	Stall time.Duration
+	// Connections is how many there may be at once, on all ports together; zero is 4096. It is never more than three quarters of
+	// the files that the process may have open.
+	Connections int
 }
 
 // Listener is the server's ports: the main one and the connectors of repositories.
@@ -34,13 +37,15 @@ type Listener struct {
 	host string
 	// certificate is nil when there is no TLS.
 	certificate *Certificate
-	limits      Limits
+	stall       time.Duration
+	crowd       *crowd
 	log         *slog.Logger
 
 	mu sync.Mutex
 	// owners says what each open port is for.
 	owners  map[int]string
 	servers map[*http.Server]struct{}
+	closed  bool
 	running sync.WaitGroup
 }
 
@@ -51,10 +56,15 @@ func NewListener(address string, certificate *Certificate, limits Limits, log *s
 	if err != nil {
 		return nil, fmt.Errorf("listen address %q: %w", address, err)
 	}
-	if limits.Stall == 0 {
-		limits.Stall = stallDefault
+	l := &Listener{host: host, certificate: certificate, stall: limits.Stall, log: log, owners: map[int]string{}, servers: map[*http.Server]struct{}{}}
+	if l.stall == 0 {
+		l.stall = stallDefault
 	}
-	return &Listener{host: host, certificate: certificate, limits: limits, log: log, owners: map[int]string{}, servers: map[*http.Server]struct{}{}}, nil
+	if limits.Connections == 0 {
+		limits.Connections = crowdDefault
+	}
+	l.crowd = newCrowd(min(limits.Connections, openFiles()*3/4))
+	return l, nil
 }
 
 // Main serves h on a main address, until Shutdown, and returns the address that it got.
@@ -77,8 +87,11 @@ func (l *Listener) Listen(port int, secure bool, h http.Handler) (repository.Con
 		return nil, errs.New(errs.Invalid, "port %d is for HTTPS, and the server has no certificate: set tls.certificate and tls.key", port)
 	}
 	l.mu.Lock()
-	owner := l.owners[port]
+	owner, closed := l.owners[port], l.closed
 	l.mu.Unlock()
+	if closed {
+		return nil, errs.New(errs.Unavailable, "the server is stopping")
+	}
 	if owner != "" {
 		return nil, errs.New(errs.Invalid, "port %d is already used by %s", port, owner)
 	}
@@ -91,15 +104,16 @@ func (l *Listener) Listen(port int, secure bool, h http.Handler) (repository.Con
 	case err != nil:
 		return nil, errs.Wrap(errs.Invalid, err, "port %d can't be opened", port)
 	}
-	return &connector{l, l.serve(socket, secure, h)}, nil
+	return &connector{l, l.serve(socket, secure, h), secure}, nil
 }
 
 func (l *Listener) serve(socket net.Listener, secure bool, h http.Handler) *http.Server {
 	s := &http.Server{
-		Handler:           patient(h, l.limits.Stall),
+		Handler:           patient(named(h), l.stall),
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
+		ConnState:         l.crowd.note,
 		ErrorLog:          slog.NewLogLogger(l.log.Handler(), slog.LevelDebug),
 	}
 	run := s.Serve
@@ -108,7 +122,7 @@ func (l *Listener) serve(socket net.Listener, secure bool, h http.Handler) *http
 		// A blob that is pushed over one HTTP/2 stream must not wait for window updates.
 		s.HTTP2 = &http.HTTP2Config{
 			MaxReceiveBufferPerStream: 4 << 20, MaxReceiveBufferPerConnection: 16 << 20,
-			SendPingTimeout: l.limits.Stall, PingTimeout: headerTimeout,
+			SendPingTimeout: l.stall, PingTimeout: headerTimeout,
 		}
 		run = func(socket net.Listener) error { return s.ServeTLS(socket, "", "") }
 	}
@@ -116,18 +130,31 @@ func (l *Listener) serve(socket net.Listener, secure bool, h http.Handler) *http
 	l.servers[s] = struct{}{}
 	l.mu.Unlock()
 	l.running.Go(func() {
-		if err := run(acceptor{socket.(*net.TCPListener), l.limits.Stall}); !errors.Is(err, http.ErrServerClosed) {
+		if err := run(&acceptor{TCPListener: socket.(*net.TCPListener), crowd: l.crowd, stall: l.stall}); !errors.Is(err, http.ErrServerClosed) {
 			l.log.Error("listener ended", "address", socket.Addr().String(), "err", err)
 		}
 	})
 	return s
 }
 
+// named says in all answers what server they are from: clients of Nexus look for it (nexus-api, section 1.1).
+func named(h http.Handler) http.Handler {
+	name := []string{serverHeader}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header()["Server"] = name
+		h.ServeHTTP(w, r)
+	})
+}
+
 // connector is an open port of a repository.
 type connector struct {
 	listener *Listener
 	server   *http.Server
+	secure   bool
 }
+
+// Secure tells whether the port speaks TLS.
+func (c *connector) Secure() bool { return c.secure }
 
 // Close frees the port at once; running transfers go on to their end.
 func (c *connector) Close() {
@@ -146,6 +173,7 @@ func (c *connector) Close() {
 // Shutdown closes all ports and waits for running transfers; those that ctx's end finds are cut.
 func (l *Listener) Shutdown(ctx context.Context) {
 	l.mu.Lock()
+	l.closed = true
 	servers := make([]*http.Server, 0, len(l.servers))
 	for s := range l.servers {
 		servers = append(servers, s)

@@ -20,26 +20,14 @@ const (
 	linger = 5 * time.Second
 )
 
-// acceptor accepts connections whose clients must go on taking what they are sent.
-type acceptor struct {
-	*net.TCPListener
-	stall time.Duration
-}
-
-// Accept waits for the next connection.
-func (a acceptor) Accept() (net.Conn, error) {
-	tcp, err := a.AcceptTCP()
-	if err != nil {
-		return nil, err
-	}
-	return &conn{TCPConn: tcp, stall: a.stall}, nil
-}
-
 // conn is a connection on which a write fails when the client takes nothing for a while. There is no limit on the time that an
 // answer takes as a whole.
 type conn struct {
 	*net.TCPConn
+	crowd *crowd
 	stall time.Duration
+	// waits is since when there is no request to serve, in Unix nanoseconds; zero while there is one.
+	waits atomic.Int64
 	// renewed is when the deadline of writes was last moved, in Unix nanoseconds. A write that follows soon leaves it.
 	renewed atomic.Int64
 	// foreign tells that somebody else has set a deadline, which then counts.
@@ -75,6 +63,12 @@ func (c *conn) ReadFrom(r io.Reader) (n int64, err error) {
 		}
 	}
 	return n, err
+}
+
+// Close implements net.Conn.
+func (c *conn) Close() error {
+	c.crowd.leave(c)
+	return c.TCPConn.Close()
 }
 
 // SetDeadline implements net.Conn.
