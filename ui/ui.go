@@ -24,6 +24,8 @@ type Page struct {
 	API, Login string
 	// User is who signed in; empty for anonymous callers.
 	User string
+	// Ports are the addresses, host:port, of connectors, for callers who have not signed in: where they can.
+	Ports []string
 	// Repositories are those that the caller may browse.
 	Repositories []Repository
 }

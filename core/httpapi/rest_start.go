@@ -51,7 +51,11 @@ func (s *server) mountStart(e *echo.Echo) {
 func (s *server) start(r *http.Request) (ui.Page, error) {
 	page := ui.Page{Version: s.Version, API: api.Base + "/", Login: pathLogin}
 	principal, err := s.Security.Authenticate(r.Context(), r)
-	if err != nil || principal.Anonymous {
+	if err != nil {
+		return page, err
+	}
+	if principal.Anonymous {
+		page.Ports, err = s.ports(r)
 		return page, err
 	}
 	caller := call{principal, baseURL(r)}
@@ -67,6 +71,29 @@ func (s *server) start(r *http.Request) (ui.Page, error) {
 		}
 	}
 	return page, nil
+}
+
+// ports are the addresses of all connectors. They tell no more than what a look at the machine's open ports does.
+func (s *server) ports(r *http.Request) ([]string, error) {
+	all, err := s.Repositories.List(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	u, err := url.Parse(baseURL(r))
+	if err != nil {
+		return nil, nil //nolint:nilerr // the caller's own idea of where we are makes no address
+	}
+	var ports []string
+	for _, c := range all {
+		settler, ok := s.formats[c.Format].(format.Settler)
+		if !ok {
+			continue
+		}
+		if _, access, err := settler.Settings(c.Settings); err == nil && access.HTTPPort != 0 {
+			ports = append(ports, net.JoinHostPort(u.Hostname(), strconv.Itoa(access.HTTPPort)))
+		}
+	}
+	return ports, nil
 }
 
 func (s *server) show(ctx context.Context, c repository.Config) ui.Repository {
