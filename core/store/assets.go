@@ -110,7 +110,7 @@ func (s *Store) Assets(ctx context.Context, repositoryID int64, l content.List) 
 		return s.paths(ctx, repositoryID, l)
 	}
 	var rows []assetRow
-	query, args := assetsQuery(assetColumns+assetFrom, repositoryID, l)
+	query, args := s.dialect.assetsQuery(assetColumns+assetFrom, repositoryID, l)
 	if _, err := s.scan(ctx, &rows, query, args...); err != nil {
 		return content.Page{}, err
 	}
@@ -120,7 +120,7 @@ func (s *Store) Assets(ctx context.Context, repositoryID int64, l content.List) 
 // Assets is Store.Assets inside the transaction.
 func (tx *Tx) Assets(repositoryID int64, l content.List) (content.Page, error) {
 	var rows []assetRow
-	query, args := assetsQuery(assetColumns+assetFrom, repositoryID, l)
+	query, args := tx.dialect.assetsQuery(assetColumns+assetFrom, repositoryID, l)
 	if _, err := tx.scan(&rows, query, args...); err != nil {
 		return content.Page{}, err
 	}
@@ -138,7 +138,7 @@ func pageOf(assets []content.Asset, limit int) content.Page {
 // paths is Assets for a Brief list: an index has all that it needs.
 func (s *Store) paths(ctx context.Context, repositoryID int64, l content.List) (content.Page, error) {
 	var paths []string
-	query, args := assetsQuery(`a.path FROM assets a `, repositoryID, l)
+	query, args := s.dialect.assetsQuery(`a.path FROM assets a `, repositoryID, l)
 	if _, err := s.scan(ctx, &paths, query, args...); err != nil {
 		return content.Page{}, err
 	}
@@ -149,9 +149,14 @@ func (s *Store) paths(ctx context.Context, repositoryID int64, l content.List) (
 	return pageOf(assets, l.Limit), nil
 }
 
-func assetsQuery(what string, repositoryID int64, l content.List) (string, []any) {
+func (d dialect) assetsQuery(what string, repositoryID int64, l content.List) (string, []any) {
+	// A digest or a subject selects few assets, a name may have a million.
+	by := ""
+	if l.Digest != "" || l.Subject != "" {
+		by = d.aside
+	}
 	var b strings.Builder
-	b.WriteString(`SELECT ` + what + `WHERE a.repository_id = ? AND a.deleted_at IS NULL AND a.kind = ? AND a.name = ?`)
+	b.WriteString(`SELECT ` + what + `WHERE ` + by + `a.repository_id = ? AND a.deleted_at IS NULL AND ` + by + `a.kind = ? AND ` + by + `a.name = ?`)
 	args := []any{repositoryID, l.Kind, l.Name}
 	if l.Digest != "" {
 		b.WriteString(` AND a.digest = ?`)
@@ -162,10 +167,10 @@ func assetsQuery(what string, repositoryID int64, l content.List) (string, []any
 		args = append(args, l.Subject.String())
 	}
 	if l.After != "" {
-		b.WriteString(` AND a.path > ?`)
+		b.WriteString(` AND ` + by + `a.path > ?`)
 		args = append(args, l.After)
 	}
-	b.WriteString(` ORDER BY a.path LIMIT ?`)
+	b.WriteString(` ORDER BY ` + by + `a.path LIMIT ?`)
 	return b.String(), append(args, l.Limit+1)
 }
 

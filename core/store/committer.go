@@ -7,6 +7,8 @@ import (
 	"sync"
 
 	"gorm.io/gorm"
+
+	"github.com/repomgr/repomgr/core/errs"
 )
 
 // committer runs SQLite's write transactions, on a connection of its own. SQLite has one writer at a time, and a durable
@@ -96,7 +98,7 @@ func (c *committer) gather(first *transaction) []*transaction {
 // Caches are told that a transaction is over before its caller is.
 func (c *committer) commit(ts []*transaction) {
 	results, err := c.together(ts)
-	if err != nil && len(ts) > 1 {
+	if err != nil && len(ts) > 1 && !InDoubt(err) {
 		// Whoever caused it, for example by filling the disk, shall be alone with it.
 		for _, t := range ts {
 			c.commit([]*transaction{t})
@@ -125,7 +127,10 @@ func (c *committer) together(ts []*transaction) (results []error, err error) {
 		}
 	}
 	if err == nil {
-		err = c.exec("COMMIT")
+		if err = c.exec("COMMIT"); err != nil && !errs.Is(classify(err), errs.StorageFull) {
+			// When the disk is full the last frame was not written; else it may have been, and may be found after a crash.
+			err = fmt.Errorf("%w: %w", errInDoubt, err)
+		}
 	}
 	if err != nil {
 		_ = c.exec("ROLLBACK") // an error means that SQLite did it before

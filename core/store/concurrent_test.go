@@ -53,7 +53,7 @@ func TestPutSamePath(t *testing.T) {
 							Component: &content.Component{Name: "p", Version: "1"}}, blob, existing)
 						return err
 					})
-					if IsRetry(err) {
+					if errors.Is(err, errRetry) {
 						continue
 					}
 					if err != nil {

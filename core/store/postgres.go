@@ -4,17 +4,27 @@ import (
 	"context"
 	"crypto/rand"
 	"database/sql"
+	"errors"
 	"fmt"
 	"log/slog"
 	mathrand "math/rand/v2"
 	"os"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
 	"gorm.io/driver/postgres"
 )
 
 // connections is how many connections to a PostgreSQL server one process opens at most.
 const connections = 32
+
+// A server that is gone without a word is waited for no longer than this. Every query is for a page, or for less.
+const (
+	connectTime  = 5 * time.Second // unless the URL has a connect_timeout
+	queryTime    = 30 * time.Second
+	transactTime = time.Minute
+)
 
 func openPostgres(ctx context.Context, databaseURL string, log *slog.Logger) (_ *Store, err error) {
 	host, err := os.Hostname()
@@ -28,10 +38,14 @@ func openPostgres(ctx context.Context, databaseURL string, log *slog.Logger) (_ 
 			err = fmt.Errorf("open PostgreSQL database: %w", err)
 		}
 	}()
-	pool, err := s.connect("pgx", databaseURL, connections)
+	config, err := pgx.ParseConfig(databaseURL)
 	if err != nil {
 		return nil, err
 	}
+	if config.ConnectTimeout == 0 {
+		config.ConnectTimeout = connectTime
+	}
+	pool := s.keep(stdlib.OpenDB(*config), connections)
 	if err := s.migrate(ctx, pool); err != nil {
 		return nil, err
 	}
@@ -39,14 +53,38 @@ func openPostgres(ctx context.Context, databaseURL string, log *slog.Logger) (_ 
 	return s, err
 }
 
-// attempts is how often a transaction is run that others got in the way of.
-const attempts = 10
+// scanPostgres runs a query, and runs it again when it met a connection that had died since it was last used.
+func (s *Store) scanPostgres(ctx context.Context, dest any, query string, args ...any) (n int64, err error) {
+	for attempt := 1; ; attempt++ {
+		err = within(ctx, queryTime, func(ctx context.Context) error {
+			r := s.db.WithContext(ctx).Raw(s.dialect.sql(query), args...).Scan(dest)
+			n = r.RowsAffected
+			return r.Error
+		})
+		if err == nil || attempt == revivals || !died(err) {
+			return n, err
+		}
+	}
+}
+
+const (
+	// attempts is how often a transaction is run that others got in the way of.
+	attempts = 10
+	// revivals is how often something is done whose connection dies. After a restart of the server all that are kept are dead.
+	revivals = 3
+)
 
 func (s *Store) updatePostgres(ctx context.Context, fn func(*Tx) error) error {
+	deaths := 0
 	for attempt := 1; ; attempt++ {
-		err := s.transact(context.WithoutCancel(ctx), fn)
-		if err == nil || attempt == attempts || !transient(err) {
+		err := within(context.WithoutCancel(ctx), transactTime, func(ctx context.Context) error { return s.transact(ctx, fn) })
+		if err == nil || attempt == attempts {
 			return err
+		}
+		if !transient(err) {
+			if deaths++; InDoubt(err) || !died(err) || deaths == revivals {
+				return err
+			}
 		}
 		select {
 		case <-ctx.Done():
@@ -54,6 +92,17 @@ func (s *Store) updatePostgres(ctx context.Context, fn func(*Tx) error) error {
 		case <-time.After(time.Duration(attempt)*5*time.Millisecond + mathrand.N(5*time.Millisecond)):
 		}
 	}
+}
+
+// within calls fn with a context that ends after a time, and classifies its error.
+func within(ctx context.Context, limit time.Duration, fn func(context.Context) error) error {
+	limited, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	err := classify(fn(limited))
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		return unavailable(fmt.Errorf("no answer within %v: %w", limit, err), "the database does not answer at the moment")
+	}
+	return err
 }
 
 func (s *Store) transact(ctx context.Context, fn func(*Tx) error) error {
@@ -70,7 +119,7 @@ func (s *Store) transact(ctx context.Context, fn func(*Tx) error) error {
 		return err
 	}
 	if err := db.Commit().Error; err != nil {
-		return fmt.Errorf("commit: %w", err)
+		return fmt.Errorf("commit: %w: %w", errInDoubt, err)
 	}
 	if tx.emitted {
 		s.emitted.notify()

@@ -2,7 +2,6 @@ package store
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -261,9 +260,6 @@ func (tx *Tx) emit(topic string, repositoryID int64, payload any) error {
 	}
 	return nil
 }
-
-// IsRetry tells that a transaction was given up because of another one, after several attempts.
-func IsRetry(err error) bool { return errors.Is(err, errRetry) }
 
 // Required tells whether an asset of the same name requires a. Asked after DeleteAsset in the same transaction, the answer
 // holds until the commit: Require, in another one, waits for it.

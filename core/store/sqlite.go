@@ -1,11 +1,11 @@
 package store
 
 import (
-	"os"
 	"context"
 	"fmt"
 	"log/slog"
 	"net/url"
+	"os"
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/callbacks"

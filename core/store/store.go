@@ -56,12 +56,14 @@ type dialect struct {
 	now string
 	// share ends a query for assets, as "a", that nobody may delete before the transaction ends.
 	share string
+	// aside before a column says that no index is to be chosen for it; PostgreSQL has statistics to choose by.
+	aside string
 	// take is the SQL clause by which nodes take rows and pass over those that another one is taking.
 	take string
 }
 
 var (
-	dialectSQLite   = dialect{name: "sqlite", now: "CAST(unixepoch('subsec') * 1000 AS INTEGER)"}
+	dialectSQLite   = dialect{name: "sqlite", now: "CAST(unixepoch('subsec') * 1000 AS INTEGER)", aside: "+"}
 	dialectPostgres = dialect{name: "postgres", now: "(extract(epoch FROM clock_timestamp()) * 1000)::bigint",
 		share: " FOR SHARE OF a", take: " FOR UPDATE SKIP LOCKED"}
 )
@@ -82,10 +84,15 @@ func (s *Store) connect(driver, dsn string, size int) (*sql.DB, error) {
 	if err != nil {
 		return nil, err
 	}
+	return s.keep(pool, size), nil
+}
+
+// keep has Close close a pool, which opens at most so many connections and keeps them.
+func (s *Store) keep(pool *sql.DB, size int) *sql.DB {
 	pool.SetMaxOpenConns(size)
 	pool.SetMaxIdleConns(size)
 	s.opened = append(s.opened, pool)
-	return pool, nil
+	return pool
 }
 
 // open leaves preparing statements to the pool: gorm would prepare them anew in each transaction.
@@ -143,9 +150,12 @@ func (s *Store) Close() error {
 	return errors.Join(failed...)
 }
 
+// pingTime is how long Ping waits for an answer.
+const pingTime = 5 * time.Second
+
 // Ping tells whether the database answers.
 func (s *Store) Ping(ctx context.Context) error {
-	return classify(s.db.WithContext(ctx).Exec("SELECT 1").Error)
+	return within(ctx, pingTime, func(ctx context.Context) error { return s.db.WithContext(ctx).Exec("SELECT 1").Error })
 }
 
 // Tx is a running write transaction. It is valid until the function given to Update returns.
@@ -228,6 +238,9 @@ func (tx *Tx) scan(dest any, query string, args ...any) (int64, error) {
 }
 
 func (s *Store) scan(ctx context.Context, dest any, query string, args ...any) (int64, error) {
+	if s.committer == nil {
+		return s.scanPostgres(ctx, dest, query, args...)
+	}
 	r := s.db.WithContext(ctx).Raw(s.dialect.sql(query), args...).Scan(dest)
 	return r.RowsAffected, classify(r.Error)
 }

@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -104,14 +105,14 @@ func readManifest(in format.Incoming) ([]byte, error) {
 		return nil, fmt.Errorf("open manifest %s: %w", in.Route.Path, err)
 	}
 	defer r.Close()
-	body, err := io.ReadAll(io.LimitReader(r, MaxManifest+1))
-	if err != nil {
+	body := bytes.NewBuffer(make([]byte, 0, in.Staged.Size+bytes.MinRead))
+	if _, err := body.ReadFrom(io.LimitReader(r, MaxManifest+1)); err != nil {
 		return nil, fmt.Errorf("read manifest %s: %w", in.Route.Path, err)
 	}
-	if len(body) > MaxManifest {
+	if body.Len() > MaxManifest {
 		return nil, tooLarge()
 	}
-	return body, nil
+	return body.Bytes(), nil
 }
 
 // tagRecord is a tag of the manifest. It keeps the manifest as an index keeps its children.

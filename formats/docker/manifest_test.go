@@ -221,7 +221,8 @@ func TestParseManifestErrors(t *testing.T) {
 	image, index := v1.MediaTypeImageManifest, v1.MediaTypeImageIndex
 	config := `"config":` + desc("c", typeConfig)
 	with := func(fields ...string) string { return `{"schemaVersion":2,` + strings.Join(fields, ",") + `}` }
-	many := strings.TrimSuffix(strings.Repeat(desc("a", "")+",", maxDescriptors+1), ",")
+	most := strings.TrimSuffix(strings.Repeat(desc("a", "")+",", maxDescriptors), ",")
+	many := most + "," + desc("a", "")
 	tests := []struct {
 		name        string
 		contentType string
@@ -233,7 +234,7 @@ func TestParseManifestErrors(t *testing.T) {
 		{"list", image, "[]", "not a JSON object"},
 		{"null", image, "null", "not a JSON object"},
 		{"cut", image, imageJSON[:50], "not a JSON object"},
-		{"two objects", image, imageJSON + "{}", "something follows"},
+		{"two objects", image, imageJSON + "{}", "after top-level value"},
 		{"deep", image, `{"a":` + strings.Repeat("[", 20000) + strings.Repeat("]", 20000) + `}`, "depth"},
 		{"key twice", image, with(config, config), "twice"},
 		{"key twice in a descriptor", image, with(`"config":` + desc("c", "", `"size":1`)), "twice"},
@@ -273,7 +274,14 @@ func TestParseManifestErrors(t *testing.T) {
 		{"NUL in an annotation", image, with(config, `"annotations":{"a":"\u0000"}`), "NUL"},
 		{"NUL in a type", image, with(config, `"artifactType":"\u0000"`), "NUL"},
 		{"long type", image, with(config, `"artifactType":"`+strings.Repeat("a", maxText+1)+`"`), "longer"},
-		{"many descriptors", index, with(`"manifests":[` + many + `]`), "more than"},
+		{"many descriptors", index, with(`"manifests":[` + many + `]`), "more than 10000 descriptors"},
+		{"many descriptors of unknown type", "application/x", `{"blobs":[` + many + `]}`, "more than 10000 descriptors"},
+		{"many descriptors in two lists", "application/x", `{"blobs":[` + most + `],"layers":[` + desc("a", "") + `]}`, "more than 10000 descriptors"},
+		{"many keys", image, `{` + keysJSON(maxKeys+1) + `}`, "more than 10000 keys"},
+		{"many keys in a descriptor", image, with(`"config":{` + keysJSON(maxKeys+1) + `}`), "config: more than 10000 keys"},
+		{"many keys in a listed descriptor", "application/x", `{"layers":[{` + keysJSON(maxKeys+1) + `}]}`, "layers: more than 10000 keys"},
+		{"many annotations", image, with(config, `"annotations":{`+keysJSON(maxKeys+1)+`}`), "annotations: more than 10000 keys"},
+		{"many annotations of unknown type", "application/x", `{"annotations":{` + keysJSON(maxKeys+1) + `}}`, "annotations: more than 10000 keys"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"regexp"
 	"strings"
 
@@ -25,6 +26,10 @@ const (
 
 // maxDescriptors is the most that a manifest may name: each is a reference that the database checks and keeps.
 const maxDescriptors = 10_000
+
+// maxKeys is the most keys of an object whose keys are read: the manifest, a descriptor, or annotations. Each costs many times
+// its bytes of memory.
+const maxKeys = 10_000
 
 // maxText is the most bytes of a media type or digest in a manifest (RFC 6838, section 4.2: 127 for each half of a type).
 const maxText = 255
@@ -61,10 +66,22 @@ func (d descriptor) foreign() bool {
 // own name must never be a document that a browser runs.
 var typePattern = regexp.MustCompile(`^application/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}$`)
 
+// errLimit is in the errors for what has more parts than the registry takes.
+var errLimit = errors.New("limit exceeded")
+
+func tooMany(msg string, args ...any) error {
+	e := errs.Wrap(errs.Invalid, errLimit, msg, args...)
+	e.Code = codeManifestInvalid
+	return e
+}
+
 // parseManifest checks a manifest and finds what it names. contentType is the request's header, possibly empty. All errors
 // are for the client.
 func parseManifest(body []byte, contentType string) (manifest, error) {
 	o, err := parseObject(body)
+	if errors.Is(err, errKeys) {
+		return manifest{}, tooMany("manifest has %v", err)
+	}
 	if err != nil {
 		return manifest{}, invalid(codeManifestInvalid, "manifest is not a JSON object: %v", err)
 	}
@@ -160,10 +177,11 @@ func checkShape(o object, mediaType string) error {
 	return nil
 }
 
-// read fills m from o. Without strict a field that is not shaped as expected is left out.
+// read fills m from o. Without strict a field that is not shaped as expected is left out, but not one above a limit: what it
+// names would not be kept.
 func (m *manifest) read(o object, strict bool) error {
 	var err error
-	bad := func() bool { return strict && err != nil }
+	bad := func() bool { return err != nil && (strict || errors.Is(err, errLimit)) }
 	if m.artifactType, err = o.text("artifactType"); bad() {
 		return err
 	}
@@ -185,7 +203,10 @@ func (m *manifest) read(o object, strict bool) error {
 	if strict {
 		return nil
 	}
-	blobs, _ := o.descriptors("blobs")
+	blobs, err := o.descriptors("blobs")
+	if bad() {
+		return err
+	}
 	m.layers = append(m.layers, blobs...)
 	return nil
 }
@@ -194,41 +215,44 @@ func (m *manifest) read(o object, strict bool) error {
 // last of two equal keys, where other clients take others.
 type object map[string]json.RawMessage
 
-var errDuplicate = errors.New("a key occurs twice")
+var (
+	errDuplicate = errors.New("a key occurs twice")
+	errKeys      = fmt.Errorf("more than %d keys", maxKeys)
+)
 
 // parseObject parses one JSON object, and nothing after it. The depth of what is in it is bounded by encoding/json.
 func parseObject(b []byte) (object, error) {
-	dec := json.NewDecoder(bytes.NewReader(b))
-	t, err := dec.Token()
-	if err != nil {
+	if err := json.Unmarshal(b, &skipped{}); err != nil {
 		return nil, err
-	}
-	if t != json.Delim('{') {
-		return nil, errors.New("it starts with something else")
 	}
 	o := object{}
-	for dec.More() {
-		key, err := dec.Token()
-		if err != nil {
-			return nil, err
-		}
-		name, _ := key.(string)
+	return o, o.split(b)
+}
+
+// skipped takes any JSON value and keeps nothing of it: what is decoded to it is checked only.
+type skipped struct{}
+
+func (*skipped) UnmarshalJSON([]byte) error { return nil }
+
+// split fills the empty object from valid JSON. The values stay where they are in b.
+func (o object) split(b []byte) error {
+	if !opens(b, '{') {
+		return errors.New("it starts with something else")
+	}
+	for item := range items(b) {
+		item = bytes.TrimSpace(item)
+		end := stringEnd(item)
+		name := unquote(item[:end])
 		if _, ok := o[name]; ok {
-			return nil, errDuplicate
+			return errDuplicate
 		}
-		var value json.RawMessage
-		if err := dec.Decode(&value); err != nil {
-			return nil, err
+		if len(o) == maxKeys {
+			return errKeys
 		}
-		o[name] = value
+		_, value, _ := bytes.Cut(item[end:], []byte(":"))
+		o[name] = bytes.TrimSpace(value)
 	}
-	if _, err := dec.Token(); err != nil {
-		return nil, err
-	}
-	if len(bytes.TrimSpace(b[dec.InputOffset():])) > 0 {
-		return nil, errors.New("something follows it")
-	}
-	return o, nil
+	return nil
 }
 
 // manifestKeys and descriptorKeys are the keys whose values clients act on.
@@ -253,12 +277,11 @@ func (o object) checkCase(known ...string) error {
 
 // has tells whether there is a value that is neither null nor an empty list.
 func (o object) has(key string) bool {
-	v := bytes.TrimSpace(o[key])
-	if len(v) == 0 || string(v) == "null" {
-		return false
-	}
-	return v[0] != '[' || len(bytes.TrimSpace(v[1:len(v)-1])) > 0
+	v := o[key]
+	return len(v) > 0 && !isNull(v) && (!opens(v, '[') || exceeds(v, 0))
 }
+
+func isNull(v []byte) bool { return string(v) == "null" }
 
 // decode unmarshals a value; nothing happens when it is missing.
 func (o object) decode(key string, to any) error {
@@ -294,6 +317,9 @@ func (o object) text(key string) (string, error) {
 }
 
 func (o object) texts(key string) (map[string]string, error) {
+	if opens(o[key], '{') && exceeds(o[key], maxKeys) {
+		return nil, tooMany("%s: %v", key, errKeys)
+	}
 	var m map[string]string
 	if err := o.decode(key, &m); err != nil {
 		return nil, err
@@ -314,7 +340,7 @@ func (o object) descriptor(key string) (*descriptor, error) {
 	if !o.has(key) {
 		return nil, nil
 	}
-	d, err := parseDescriptor(key, o[key])
+	d, err := object{}.parseDescriptor(key, o[key])
 	if err != nil {
 		return nil, err
 	}
@@ -322,16 +348,20 @@ func (o object) descriptor(key string) (*descriptor, error) {
 }
 
 func (o object) descriptors(key string) ([]descriptor, error) {
-	var raws []json.RawMessage
-	if err := o.decode(key, &raws); err != nil {
-		return nil, err
+	if _, ok := o[key]; !ok || isNull(o[key]) {
+		return nil, nil
 	}
-	if len(raws) > maxDescriptors {
-		return nil, invalid(codeManifestInvalid, "%s: more than %d descriptors", key, maxDescriptors)
+	if !opens(o[key], '[') {
+		return nil, invalid(codeManifestInvalid, "%s: wrong type", key)
 	}
-	ds := make([]descriptor, 0, len(raws))
-	for _, raw := range raws {
-		d, err := parseDescriptor(key, raw)
+	if exceeds(o[key], maxDescriptors) {
+		return nil, tooMany("%s: more than %d descriptors", key, maxDescriptors)
+	}
+	var ds []descriptor
+	fields := object{}
+	for item := range items(o[key]) {
+		clear(fields)
+		d, err := fields.parseDescriptor(key, item)
 		if err != nil {
 			return nil, err
 		}
@@ -340,8 +370,12 @@ func (o object) descriptors(key string) ([]descriptor, error) {
 	return ds, nil
 }
 
-func parseDescriptor(key string, raw []byte) (descriptor, error) {
-	o, err := parseObject(raw)
+// parseDescriptor fills the empty object o from raw, and makes a descriptor of it; key is for errors.
+func (o object) parseDescriptor(key string, raw []byte) (descriptor, error) {
+	err := o.split(raw)
+	if errors.Is(err, errKeys) {
+		return descriptor{}, tooMany("%s: %v", key, err)
+	}
 	if err != nil {
 		return descriptor{}, invalid(codeManifestInvalid, "%s: not a descriptor: %v", key, err)
 	}
@@ -372,7 +406,12 @@ func parseDescriptor(key string, raw []byte) (descriptor, error) {
 
 // parsePlatform reads a platform for display; empty when it is not one.
 func parsePlatform(raw []byte) string {
-	var p v1.Platform
+	// Of a v1.Platform no more than this: its lists would cost many times their bytes.
+	var p struct {
+		OS           string `json:"os"`
+		Architecture string `json:"architecture"`
+		Variant      string `json:"variant"`
+	}
 	if raw == nil || json.Unmarshal(raw, &p) != nil || p.OS == "" || p.Architecture == "" {
 		return ""
 	}

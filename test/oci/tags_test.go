@@ -267,3 +267,49 @@ func TestSearch_V1(t *testing.T) {
 		}
 	})
 }
+
+// On the path entry a name begins with the repository's: a search finds names by what it shows of them.
+func TestSearch_V1RepositoryInTerm(t *testing.T) {
+	each(t, func(t *testing.T, r registry) {
+		if r.prefix == "" {
+			t.Skip("names have no prefix here")
+		}
+		r.tagged(t, "v1")
+		search := func(term string, page int) (names []string, pages int) {
+			t.Helper()
+			var answer struct {
+				NumPages int `json:"num_pages"`
+				Results  []struct {
+					Name string `json:"name"`
+				} `json:"results"`
+			}
+			r.get(t, r.rootPath("/v1/search"), query("q", term, "n", "100", "page", fmt.Sprint(page))).want(t, http.StatusOK).decode(t, &answer)
+			for _, result := range answer.Results {
+				names = append(names, result.Name)
+			}
+			return names, answer.NumPages
+		}
+		end := r.prefix[len(r.prefix)-3:]
+		for _, term := range []string{r.name(), strings.ToUpper(r.name()), end + r.image, "/" + r.image, end + r.image[:len(r.image)-1]} {
+			if names, _ := search(term, 1); !slices.Equal(names, []string{r.name()}) {
+				t.Errorf("%q finds %q, want %q alone", term, names, r.name())
+			}
+		}
+		for _, term := range []string{end + r.image[1:], "x" + r.prefix + r.image, r.prefix + r.prefix + r.image} {
+			if names, _ := search(term, 1); len(names) > 0 {
+				t.Errorf("%q finds %q", term, names)
+			}
+		}
+		for _, term := range []string{r.prefix, strings.TrimSuffix(r.prefix, "/")} {
+			found := false
+			for page, pages := 1, 1; page <= pages; page++ {
+				var names []string
+				names, pages = search(term, page)
+				found = found || slices.Contains(names, r.name())
+			}
+			if !found {
+				t.Errorf("%q does not find %q", term, r.name())
+			}
+		}
+	})
+}
