@@ -117,8 +117,11 @@ func testMany(t *testing.T, f fixture, assets, names int) {
 				l.Brief = brief
 				tt.change(&l)
 				index := "assets_list"
-				if l.Digest != "" || l.Subject != "" {
-					index = "assets_" // there are others
+				switch {
+				case l.Digest != "":
+					index = "assets_digest"
+				case l.Subject != "":
+					index = "asset_references_to"
 				}
 				page, err := plans.page(t, index, func(ctx context.Context) (content.Page, error) { return f.Assets(ctx, f.a, l) })
 				if err != nil {
