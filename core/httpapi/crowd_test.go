@@ -28,6 +28,7 @@ func ask(c net.Conn, in *bufio.Reader, path string) error {
 
 // When there are as many connections as there may be, one more takes the place of the one that waits longest.
 func TestCrowd_LongestIdleGoes(t *testing.T) {
+	t.Parallel()
 	addr := serveTest(t, Limits{Connections: 3}, false, func(http.ResponseWriter, *http.Request) {})
 	var conns []net.Conn
 	var ins []*bufio.Reader
@@ -56,6 +57,7 @@ func TestCrowd_LongestIdleGoes(t *testing.T) {
 
 // Connections that are being served are never closed for others: those wait.
 func TestCrowd_ActiveStay(t *testing.T) {
+	t.Parallel()
 	inside, finish := make(chan bool, 2), make(chan bool)
 	addr := serveTest(t, Limits{Connections: 2}, false, func(_ http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/wait" {
@@ -96,6 +98,7 @@ func TestCrowd_ActiveStay(t *testing.T) {
 
 // A full house doesn't keep the listener from ending.
 func TestCrowd_Shutdown(t *testing.T) {
+	t.Parallel()
 	inside, finish := make(chan bool), make(chan bool)
 	l, err := NewListener("127.0.0.1:0", nil, Limits{Connections: 1}, slog.New(slog.DiscardHandler))
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"sync/atomic"
 	"time"
 )
@@ -37,7 +38,9 @@ type conn struct {
 // Write implements net.Conn.
 func (c *conn) Write(p []byte) (int, error) {
 	c.renew()
-	return c.TCPConn.Write(p)
+	n, err := c.TCPConn.Write(p)
+	c.given(err)
+	return n, err
 }
 
 // ReadFrom sends r. A file goes out by sendfile.
@@ -62,7 +65,16 @@ func (c *conn) ReadFrom(r io.Reader) (n int64, err error) {
 			break // r has ended, or all is sent
 		}
 	}
+	c.given(err)
 	return n, err
+}
+
+// given notes how a write ended. What a client doesn't take must not stay in the kernel, which would offer it for minutes after
+// the connection is closed.
+func (c *conn) given(err error) {
+	if err != nil && errors.Is(err, os.ErrDeadlineExceeded) {
+		_ = c.SetLinger(0)
+	}
 }
 
 // Close implements net.Conn.
@@ -125,10 +137,7 @@ func (b *body) Read(p []byte) (int, error) {
 		_ = b.connection.SetReadDeadline(now.Add(b.stall)) // on a closed connection, what follows fails
 	}
 	n, err := b.ReadCloser.Read(p)
-	if err == io.EOF && !b.ended { //nolint:errorlint // readers return it as it is
-		// From here on the server waits for the client's end of the connection, or for its next request.
-		b.ended = true
-		_ = b.connection.SetReadDeadline(time.Time{})
-	}
+	// With the body the deadline ends, too: net/http then takes it away. Of one that has failed nothing more is read.
+	b.ended = b.ended || err != nil
 	return n, err
 }

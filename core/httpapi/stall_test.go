@@ -66,6 +66,7 @@ func dial(t *testing.T, addr string) net.Conn {
 
 // A body of which nothing comes any more ends with an error, and keeps what came before.
 func TestStall_Body(t *testing.T) {
+	t.Parallel()
 	type end struct {
 		n    int64
 		err  error
@@ -93,6 +94,7 @@ func TestStall_Body(t *testing.T) {
 
 // A body that moves, however slowly, may take many times the limit.
 func TestStall_SlowBody(t *testing.T) {
+	t.Parallel()
 	for _, secure := range []bool{false, true} {
 		addr := serveTest(t, Limits{Stall: testStall}, secure, func(w http.ResponseWriter, r *http.Request) {
 			b, err := io.ReadAll(r.Body)
@@ -125,6 +127,7 @@ func TestStall_SlowBody(t *testing.T) {
 
 // What comes after a body may take longer than the limit: neither the answer nor the next request suffers.
 func TestStall_LongHandler(t *testing.T) {
+	t.Parallel()
 	addr := serveTest(t, Limits{Stall: testStall}, false, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		select {
@@ -151,6 +154,7 @@ func TestStall_LongHandler(t *testing.T) {
 
 // Who is refused gets the answer although the body never comes.
 func TestStall_Refused(t *testing.T) {
+	t.Parallel()
 	addr := serveTest(t, Limits{}, false, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) })
 	c := dial(t, addr)
 	began := time.Now()
@@ -176,12 +180,16 @@ func writeLarge(t *testing.T) string {
 
 // A client that takes nothing of an answer is given up; one that takes it slowly gets all of it.
 func TestStall_Response(t *testing.T) {
+	t.Parallel()
 	path := writeLarge(t)
 	ends := make(chan error, 1)
 	send := map[string]func(w http.ResponseWriter, f *os.File) error{
-		"file":  func(w http.ResponseWriter, f *os.File) error { _, err := io.Copy(w, f); return err },
-		"part":  func(w http.ResponseWriter, f *os.File) error { _, err := io.CopyN(w, f, 31<<20); return err },
-		"bytes": func(w http.ResponseWriter, f *os.File) error { _, err := io.Copy(w, struct{ io.Reader }{f}); return err },
+		"file": func(w http.ResponseWriter, f *os.File) error { _, err := io.Copy(w, f); return err },
+		"part": func(w http.ResponseWriter, f *os.File) error { _, err := io.CopyN(w, f, 31<<20); return err },
+		"bytes": func(w http.ResponseWriter, f *os.File) error {
+			_, err := io.Copy(w, struct{ io.Reader }{f})
+			return err
+		},
 	}
 	h := func(w http.ResponseWriter, r *http.Request) {
 		f, err := os.Open(path)
@@ -241,6 +249,7 @@ func TestStall_Response(t *testing.T) {
 
 // A deadline that somebody else sets is left alone.
 func TestStall_ForeignDeadline(t *testing.T) {
+	t.Parallel()
 	ends := make(chan error, 1)
 	path := writeLarge(t)
 	addr := serveTest(t, Limits{Stall: time.Hour}, false, func(w http.ResponseWriter, _ *http.Request) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"time"
 
 	"github.com/repomgr/repomgr/core/blobstore"
 	"github.com/repomgr/repomgr/core/errs"
@@ -42,9 +43,9 @@ func storeError(err error) error {
 	case errors.Is(err, blobstore.ErrFull):
 		return errs.Wrap(errs.StorageFull, err, "the blob store's disk is full")
 	case errors.Is(err, blobstore.ErrReadOnly):
-		return errs.Wrap(errs.ReadOnly, err, "the blob store's disk is read-only")
+		return later(errs.Wrap(errs.ReadOnly, err, "the blob store's disk is read-only"))
 	case errors.Is(err, blobstore.ErrUnavailable):
-		return errs.Wrap(errs.Unavailable, err, "the blob store is unavailable")
+		return later(errs.Wrap(errs.Unavailable, err, "the blob store is unavailable"))
 	case errors.Is(err, blobstore.ErrOffset):
 		return errs.Wrap(errs.RangeNotSatisfiable, err, "the range does not start where the upload ends")
 	case errors.Is(err, blobstore.ErrBusy):
@@ -53,4 +54,10 @@ func storeError(err error) error {
 		return errs.Wrap(errs.Invalid, err, "the request was given up")
 	}
 	return err
+}
+
+// later asks the client to come again.
+func later(e *errs.Error) *errs.Error {
+	e.RetryAfter = 10 * time.Second
+	return e
 }

@@ -56,18 +56,34 @@ func (x *exchange) Receive(ctx context.Context, route format.Route, r io.Reader)
 	if err := x.repo.writable(); err != nil {
 		return nil, err
 	}
-	if route.MaxSize > 0 {
-		return x.receiveSmall(ctx, route, r)
+	if route.MaxSize == 0 {
+		return x.receive(ctx, route, body{r})
 	}
-	info, err := x.repo.store.Put(ctx, body{r}, algorithms(route.Expect)...)
+	doc, err := io.ReadAll(io.LimitReader(body{r}, smallDocument+1))
+	if err != nil {
+		return nil, storeError(err)
+	}
+	if len(doc) <= smallDocument {
+		return x.receiveSmall(ctx, route, doc)
+	}
+	return x.receive(ctx, route, io.LimitReader(io.MultiReader(bytes.NewReader(doc), body{r}), route.MaxSize+1))
+}
+
+// smallDocument is how much of a document is received into memory. A client may take its time over the rest, and many may.
+const smallDocument = 64 << 10
+
+// receive is Receive by way of the blob store.
+func (x *exchange) receive(ctx context.Context, route format.Route, r io.Reader) ([]content.Asset, error) {
+	info, err := x.repo.store.Put(ctx, r, algorithms(route.Expect)...)
 	if err != nil {
 		return nil, storeError(err)
 	}
 	staged := x.staged(info)
-	if err := expect(route.Expect, info.Digests); err != nil {
+	if err := x.parsable(ctx, route, info); err != nil {
 		x.discard(ctx, staged.Key)
 		return nil, err
 	}
+	defer x.parsed(route, info.Size)
 	records, err := x.ingest(ctx, route, staged, func() (io.ReadCloser, error) {
 		f, _, err := x.repo.store.Open(ctx, staged.Key)
 		return f, err
@@ -79,34 +95,41 @@ func (x *exchange) Receive(ctx context.Context, route format.Route, r io.Reader)
 	return x.commit(ctx, route, staged, records)
 }
 
-// receiveSmall is Receive for documents that fit into memory: what is wrong with one is found before it is written.
-func (x *exchange) receiveSmall(ctx context.Context, route format.Route, r io.Reader) ([]content.Asset, error) {
-	doc, err := io.ReadAll(io.LimitReader(body{r}, route.MaxSize+1))
-	if err != nil {
-		return nil, storeError(err)
+// parsable checks received bytes, and waits for the permission to parse them: that takes a multiple of a document's size, and
+// not all who send large ones are parsed at once. parsed gives it back.
+func (x *exchange) parsable(ctx context.Context, route format.Route, info blobstore.Info) error {
+	if route.MaxSize > 0 && info.Size > route.MaxSize {
+		return tooLarge(route.MaxSize)
 	}
-	if int64(len(doc)) > route.MaxSize {
-		return nil, tooLarge(route.MaxSize)
+	if err := expect(route.Expect, info.Digests); err != nil || route.MaxSize == 0 {
+		return err
 	}
+	return storeError(x.manager.parsing.Acquire(ctx, info.Size))
+}
+
+func (x *exchange) parsed(route format.Route, size int64) {
+	if route.MaxSize > 0 {
+		x.manager.parsing.Release(size)
+	}
+}
+
+// receiveSmall is Receive for a document in memory: what is wrong with it is found before it is written.
+func (x *exchange) receiveSmall(ctx context.Context, route format.Route, doc []byte) ([]content.Asset, error) {
 	digests := map[digest.Algorithm]digest.Digest{digest.SHA256: digest.FromBytes(doc)}
 	for _, alg := range algorithms(route.Expect) {
 		digests[alg] = alg.FromBytes(doc)
 	}
-	if err := expect(route.Expect, digests); err != nil {
+	info := blobstore.Info{Size: int64(len(doc)), Digests: digests}
+	if err := x.parsable(ctx, route, info); err != nil {
 		return nil, err
 	}
-	// Parsing takes a multiple of a document's size: not all who send large ones are parsed at once.
-	if err := x.manager.parsing.Acquire(ctx, int64(len(doc))); err != nil {
-		return nil, storeError(err)
-	}
-	defer x.manager.parsing.Release(int64(len(doc)))
-	staged := x.staged(blobstore.Info{Size: int64(len(doc)), Digests: digests})
+	defer x.parsed(route, info.Size)
+	staged := x.staged(info)
 	records, err := x.ingest(ctx, route, staged, func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(doc)), nil })
 	if err != nil {
 		return nil, err
 	}
-	info, err := x.repo.store.Put(ctx, bytes.NewReader(doc), algorithms(route.Expect)...)
-	if err != nil {
+	if info, err = x.repo.store.Put(ctx, bytes.NewReader(doc), algorithms(route.Expect)...); err != nil {
 		return nil, storeError(err)
 	}
 	staged.Key = info.Key
@@ -182,27 +205,26 @@ func (x *exchange) commit(ctx context.Context, route format.Route, staged conten
 	}
 	assets := make([]content.Asset, len(records))
 	var blob content.Blob
-	var refused error
 	// The client may be gone; what it sent whole is stored all the same.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTime)
 	defer cancel()
-	err = x.manager.db.Update(ctx, func(tx *store.Tx) error {
-		if refused = tx.RepositoryExists(x.repo.id); refused != nil {
-			return refused
+	err = x.manager.db.Update(ctx, func(tx *store.Tx) (err error) {
+		if err = tx.RepositoryExists(x.repo.id); err != nil {
+			return err
 		}
-		blob, refused = tx.PutBlob(staged)
+		if blob, err = tx.PutBlob(staged); err != nil {
+			return err
+		}
 		for i := range records {
-			if refused != nil {
-				break
+			if assets[i], err = x.record(tx, records[i], assetRecords[i], blob); err != nil {
+				return err
 			}
-			assets[i], refused = x.record(tx, records[i], assetRecords[i], blob)
 		}
-		return refused
+		return nil
 	})
-	// Only when the function itself refused is it certain that no row names the bytes: a commit whose answer was lost may
-	// have happened.
+	// A row may name the bytes when a commit's answer was lost.
 	switch {
-	case refused != nil:
+	case err != nil && !store.InDoubt(err):
 		x.discard(ctx, staged.Key)
 	case err == nil && blob.Key != staged.Key:
 		err = x.settle(ctx, blob, staged)

@@ -22,8 +22,8 @@ const connections = 32
 // A server that is gone without a word is waited for no longer than this. Every query is for a page, or for less.
 const (
 	connectTime  = 5 * time.Second // unless the URL has a connect_timeout
-	queryTime    = 30 * time.Second
-	transactTime = time.Minute
+	queryTime    = 15 * time.Second
+	transactTime = 30 * time.Second
 )
 
 func openPostgres(ctx context.Context, databaseURL string, log *slog.Logger) (_ *Store, err error) {
@@ -46,6 +46,10 @@ func openPostgres(ctx context.Context, databaseURL string, log *slog.Logger) (_ 
 		config.ConnectTimeout = connectTime
 	}
 	pool := s.keep(stdlib.OpenDB(*config), connections)
+	s.forget = func() {
+		pool.SetMaxIdleConns(0)
+		pool.SetMaxIdleConns(connections)
+	}
 	if err := s.migrate(ctx, pool); err != nil {
 		return nil, err
 	}
@@ -64,13 +68,14 @@ func (s *Store) scanPostgres(ctx context.Context, dest any, query string, args .
 		if err == nil || attempt == revivals || !died(err) {
 			return n, err
 		}
+		s.forget()
 	}
 }
 
 const (
 	// attempts is how often a transaction is run that others got in the way of.
 	attempts = 10
-	// revivals is how often something is done whose connection dies. After a restart of the server all that are kept are dead.
+	// revivals is how often something is done whose connection dies.
 	revivals = 3
 )
 
@@ -85,6 +90,7 @@ func (s *Store) updatePostgres(ctx context.Context, fn func(*Tx) error) error {
 			if deaths++; InDoubt(err) || !died(err) || deaths == revivals {
 				return err
 			}
+			s.forget()
 		}
 		select {
 		case <-ctx.Done():

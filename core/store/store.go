@@ -37,6 +37,8 @@ type Store struct {
 	db *gorm.DB
 	// committer runs the transactions on SQLite; nil on PostgreSQL.
 	committer *committer
+	// forget closes the connections to PostgreSQL that nobody uses: when one has died, they are likely to be dead, too.
+	forget func()
 	// opened is what Close closes, in reverse order.
 	opened []io.Closer
 	// Epochs tells caches of assets when what they hold is outdated. It is nil where other nodes may write: assets

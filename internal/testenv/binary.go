@@ -53,7 +53,7 @@ func build(t testing.TB, command string) string {
 		}
 		b.path = filepath.Join(shared.subdir(t, "bin-"), filepath.Base(command))
 		args := []string{"build", "-o", b.path}
-		if raceDetector {
+		if Race {
 			args = append(args, "-race")
 		}
 		cmd := exec.Command("go", append(args, command)...)

@@ -61,6 +61,19 @@ func Postgres(t testing.TB) string {
 	return dsn.String()
 }
 
+// startPostgres starts the server of the test process.
+func startPostgres(initdb, server, dir string, port int) (url.URL, error) {
+	c, err := newCluster(initdb, server, dir, port, "synchronous_commit=off", "full_page_writes=off")
+	if err != nil {
+		return url.URL{}, err
+	}
+	if err := c.start(); err != nil {
+		return url.URL{}, err
+	}
+	shared.onStop(func() { _ = c.process.stop(fast, 10*time.Second) })
+	return c.url("postgres"), nil
+}
+
 // postgresExec runs one statement in the server's own database.
 func postgresExec(statement string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -76,56 +89,67 @@ func postgresExec(statement string) error {
 	return nil
 }
 
-// startPostgres makes a cluster in a directory and starts its server.
-func startPostgres(initdb, server, dir string, port int) (url.URL, error) {
-	base := url.URL{}
+// cluster is a PostgreSQL server with its data.
+type cluster struct {
+	server, dir string
+	port        int
+	account     *syscall.Credential
+	password    string
+	settings    []string
+	process     *process // nil when it was stopped
+}
+
+// newCluster makes a cluster in a directory.
+func newCluster(initdb, server, dir string, port int, settings ...string) (*cluster, error) {
 	account, err := postgresAccount(dir)
 	if err != nil {
-		return base, err
+		return nil, err
 	}
-	// The programs refuse to run as root, and want the data for themselves. Their current directory must be one that
-	// they can read.
-	as := func(name string, args ...string) *exec.Cmd {
-		cmd := exec.Command(name, args...)
-		cmd.Dir = dir
-		cmd.Env = environ("PG", "HOME="+dir)
-		if account != nil {
-			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: account}
-		}
-		return cmd
+	c := &cluster{server: server, dir: dir, port: port, account: account, password: rand.Text(), settings: settings}
+	passwordFile := filepath.Join(dir, "password")
+	if err := writeFor(account, passwordFile, c.password+"\n"); err != nil {
+		return nil, err
 	}
-
-	password, passwordFile := rand.Text(), filepath.Join(dir, "password")
-	if err := writeFor(account, passwordFile, password+"\n"); err != nil {
-		return base, err
-	}
-	init := as(initdb, "-D", filepath.Join(dir, "data"), "-U", "repomgr", "--pwfile", passwordFile, "--auth=scram-sha-256",
+	init := c.command(initdb, "-D", filepath.Join(dir, "data"), "-U", "repomgr", "--pwfile", passwordFile, "--auth=scram-sha-256",
 		"--encoding=UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions")
 	var printed bytes.Buffer
 	init.Stdout, init.Stderr = &printed, &printed
 	if err := init.Run(); err != nil {
-		return base, fmt.Errorf("initdb: %w\n%s", err, &printed)
+		return nil, fmt.Errorf("initdb: %w\n%s", err, &printed)
 	}
+	return c, nil
+}
 
-	run := as(server, "-D", filepath.Join(dir, "data"), "-p", strconv.Itoa(port), "-k", dir)
-	for _, setting := range []string{
-		"listen_addresses=127.0.0.1", "max_connections=300",
-		"fsync=off", "synchronous_commit=off", "full_page_writes=off",
-	} {
+// command is one of PostgreSQL's programs. They refuse to run as root, and want the data for themselves. Their current
+// directory must be one that they can read.
+func (c *cluster) command(name string, args ...string) *exec.Cmd {
+	cmd := exec.Command(name, args...)
+	cmd.Dir = c.dir
+	cmd.Env = environ("PG", "HOME="+c.dir)
+	if c.account != nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: c.account}
+	}
+	return cmd
+}
+
+// What a signal makes of the server: https://www.postgresql.org/docs/15/server-shutdown.html
+const (
+	fast      = syscall.SIGINT  // drop connections, shut down
+	immediate = syscall.SIGQUIT // end at once; the next start recovers
+)
+
+// start starts the server and waits until it answers.
+func (c *cluster) start() error {
+	run := c.command(c.server, "-D", filepath.Join(c.dir, "data"), "-p", strconv.Itoa(c.port), "-k", c.dir)
+	for _, setting := range append([]string{"listen_addresses=127.0.0.1", "max_connections=300", "fsync=off"}, c.settings...) {
 		run.Args = append(run.Args, "-c", setting)
 	}
-	const fast = syscall.SIGINT // drop connections, shut down: https://www.postgresql.org/docs/15/server-shutdown.html
 	process, err := start(run, fast, &output{})
 	if err != nil {
-		return base, fmt.Errorf("start postgres: %w", err)
-	}
-	shared.onStop(func() { _ = process.stop(fast, 10*time.Second) })
-
-	base = url.URL{
-		Scheme: "postgres", User: url.UserPassword("repomgr", password),
-		Host: fmt.Sprintf("127.0.0.1:%d", port), Path: "/postgres", RawQuery: "sslmode=disable",
+		return fmt.Errorf("start postgres: %w", err)
 	}
 	err = process.ready(time.Minute, func(ctx context.Context) error {
+		base := c.url("postgres")
 		conn, err := pgx.Connect(ctx, base.String())
 		if err != nil {
 			return err
@@ -133,9 +157,19 @@ func startPostgres(initdb, server, dir string, port int) (url.URL, error) {
 		return conn.Close(ctx)
 	})
 	if err != nil {
-		return base, fmt.Errorf("%w\n%s", err, process.log.tail())
+		_ = process.stop(syscall.SIGKILL, time.Minute)
+		return fmt.Errorf("%w\n%s", err, process.log.tail())
 	}
-	return base, nil
+	c.process = process
+	return nil
+}
+
+// url is that of a database.
+func (c *cluster) url(database string) url.URL {
+	return url.URL{
+		Scheme: "postgres", User: url.UserPassword("repomgr", c.password),
+		Host: fmt.Sprintf("127.0.0.1:%d", c.port), Path: "/" + database, RawQuery: "sslmode=disable",
+	}
 }
 
 // postgresAccount returns the account under which PostgreSQL runs, nil for the test's own, and gives it the directory.

@@ -2,4 +2,5 @@
 
 package testenv
 
-const raceDetector = false
+// Race tells whether the tests, and the programs that are built for them, run under the race detector.
+const Race = false

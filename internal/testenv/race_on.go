@@ -2,5 +2,5 @@
 
 package testenv
 
-// raceDetector tells whether the test was built with the race detector; the server then is, too.
-const raceDetector = true
+// Race tells whether the tests, and the programs that are built for them, run under the race detector.
+const Race = true

@@ -81,8 +81,8 @@ func BenchmarkOpen(b *testing.B) {
 	root := fresh(b).root
 	for b.Loop() {
 		s, err := Open(root, identity, Options{})
-		if err != nil || s.reason != "" {
-			b.Fatal(err, s.reason)
+		if err != nil || s.Unavailable() != "" {
+			b.Fatal(err, s.Unavailable())
 		}
 		s.Close()
 	}

@@ -237,3 +237,40 @@ func TestMediumGoesAway(t *testing.T) {
 		t.Errorf("Append = %+v, %v", u, err)
 	}
 }
+
+// A store that could not be opened is used once its medium is there. A closed one is not opened again.
+func TestMediumComesLater(t *testing.T) {
+	dir := t.TempDir()
+	root, aside := filepath.Join(dir, "store"), filepath.Join(dir, "aside")
+	made(nil)(t, root)
+	if err := os.Rename(root, aside); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(root, identity, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed, err := Open(root, identity, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	unavailable(t, s, "no marker")
+	if err := closed.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := os.Rename(aside, root); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(root, tmpDir, "left"), "") // by a crash before
+	time.Sleep(reopenAfter)
+	if _, err := s.Put(context.Background(), strings.NewReader("abc")); err != nil || s.Unavailable() != "" {
+		t.Errorf("Put = %v; unavailable: %s", err, s.Unavailable())
+	}
+	if left, err := os.ReadDir(filepath.Join(root, tmpDir)); err != nil || len(left) > 0 {
+		t.Errorf("tmp has %v, %v", left, err)
+	}
+	unavailable(t, closed, "no marker")
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}

@@ -6,28 +6,53 @@ import (
 	"io"
 	"os"
 	"sync"
+	"sync/atomic"
 )
 
 const (
 	bufferSize = 128 << 10
+	// maxBuffers is how many of them there may be: clients that send slowly, or not at all, hold theirs. Who comes when all are
+	// taken gets one of smallSize.
+	maxBuffers = 256
+	smallSize  = 8 << 10
 	// writeBackEvery is how much of a large body is handed to the medium at a time, so that little is left to write when
 	// the body ends and is synced.
 	writeBackEvery = 4 << 20
 )
 
 // buffers is a pool of copy buffers.
-type buffers struct{ pool sync.Pool }
+type buffers struct {
+	large, small sync.Pool
+	// taken is how many large ones are in use.
+	taken atomic.Int64
+}
 
-func (b *buffers) get() *[bufferSize]byte {
-	if buf, ok := b.pool.Get().(*[bufferSize]byte); ok {
-		return buf
+func (b *buffers) get() []byte {
+	if b.taken.Add(1) <= maxBuffers {
+		if buf, ok := b.large.Get().(*[bufferSize]byte); ok {
+			return buf[:]
+		}
+		return make([]byte, bufferSize)
 	}
-	return new([bufferSize]byte)
+	b.taken.Add(-1)
+	if buf, ok := b.small.Get().(*[smallSize]byte); ok {
+		return buf[:]
+	}
+	return make([]byte, smallSize)
+}
+
+func (b *buffers) put(buf []byte) {
+	if len(buf) == smallSize {
+		b.small.Put((*[smallSize]byte)(buf))
+		return
+	}
+	b.taken.Add(-1)
+	b.large.Put((*[bufferSize]byte)(buf))
 }
 
 // chunk is what the writing side hands to the digesting side: the first n bytes of a buffer.
 type chunk struct {
-	buf *[bufferSize]byte
+	buf []byte
 	n   int
 }
 
@@ -36,9 +61,13 @@ type chunk struct {
 // part is read and written. A slow r holds one buffer.
 func (b *buffers) receive(ctx context.Context, r io.Reader, f *os.File, offset int64, d digester) (n int64, readErr, writeErr error) {
 	buf := b.get()
-	m, readErr := fill(ctx, r, buf[:])
+	defer func() {
+		if buf != nil {
+			b.put(buf)
+		}
+	}()
+	m, readErr := fill(ctx, r, buf)
 	if readErr != nil {
-		defer b.pool.Put(buf)
 		w, writeErr := f.Write(buf[:m])
 		d.add(buf[:w])
 		return int64(w), unlessEOF(readErr), writeErr
@@ -50,7 +79,7 @@ func (b *buffers) receive(ctx context.Context, r io.Reader, f *os.File, offset i
 		defer close(done)
 		for c := range chunks {
 			d.add(c.buf[:c.n])
-			b.pool.Put(c.buf)
+			b.put(c.buf)
 		}
 	}()
 	defer func() {
@@ -62,6 +91,7 @@ func (b *buffers) receive(ctx context.Context, r io.Reader, f *os.File, offset i
 		w, writeErr := f.Write(buf[:m])
 		n += int64(w)
 		chunks <- chunk{buf, w}
+		buf = nil
 		if writeErr != nil || readErr != nil {
 			return n, unlessEOF(readErr), writeErr
 		}
@@ -70,7 +100,7 @@ func (b *buffers) receive(ctx context.Context, r io.Reader, f *os.File, offset i
 			handed = n
 		}
 		buf = b.get()
-		m, readErr = fill(ctx, r, buf[:])
+		m, readErr = fill(ctx, r, buf)
 	}
 }
 

@@ -133,10 +133,10 @@ func (s *Store) catchUp(ctx context.Context, u *upload) error {
 // digest writes r to the digester; n bytes were digested.
 func (s *Store) digest(ctx context.Context, r io.Reader, d digester) (n int64, err error) {
 	buf := s.buffers.get()
-	defer s.buffers.pool.Put(buf)
+	defer s.buffers.put(buf)
 	for err == nil {
 		var m int
-		m, err = fill(ctx, r, buf[:])
+		m, err = fill(ctx, r, buf)
 		d.add(buf[:m])
 		n += int64(m)
 	}

@@ -16,6 +16,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -29,6 +31,8 @@ const (
 	patience = 5 * time.Second
 	// staleAfter is the age at which a file in tmp is nobody's, where that can't be known from a lock.
 	staleAfter = 24 * time.Hour
+	// reopenAfter is how long a store that could not be opened is left alone.
+	reopenAfter = time.Second
 )
 
 // Options are the optional settings of Open.
@@ -42,10 +46,14 @@ type Options struct {
 type Store struct {
 	root     string
 	identity Identity
-	// reason is why the store could not be opened; empty when it could.
-	reason string
-	// marker is the marker file, held open for the lock on it; nil when the store could not be opened.
-	marker   *os.File
+	// marker is the marker file, held open for the lock on it; nil as long as the store could not be opened.
+	marker atomic.Pointer[os.File]
+	// opening guards reason, why the store could not be opened at the time tried, and closed.
+	opening sync.Mutex
+	reason  string
+	tried   time.Time
+	closed  bool
+
 	buffers  buffers
 	sessions sessions
 	// sync makes a file, or the entries of a directory, durable: (*os.File).Sync.
@@ -58,7 +66,7 @@ var _ blobstore.Uploader = (*Store)(nil)
 
 // Open opens the store in the directory root, which must be the store that id names. When it isn't, or can't be read, the
 // returned store is unavailable: each of its methods fails with an error that wraps blobstore.ErrUnavailable and tells the
-// reason. An error is returned for invalid arguments only. The caller closes the store.
+// reason, until it turns out to be there. An error is returned for invalid arguments only. The caller closes the store.
 func Open(root string, id Identity, o Options) (*Store, error) {
 	if root == "" || id.Store == "" || id.Installation == "" {
 		return nil, errors.New("open blob store: root, store id and installation id are required")
@@ -71,10 +79,27 @@ func Open(root string, id Identity, o Options) (*Store, error) {
 		root: root, identity: id, boot: bootID(), sync: (*os.File).Sync,
 		sessions: sessions{patience: patience, open: map[string]*session{}},
 	}
+	s.reopen(o)
+	return s, nil
+}
+
+// reopen opens a store that is not open, unless that was tried a moment ago. It returns the reason why the store is not
+// open; empty when it is.
+func (s *Store) reopen(o Options) string {
+	s.opening.Lock()
+	defer s.opening.Unlock()
+	if s.marker.Load() != nil {
+		return ""
+	}
+	if s.closed || time.Since(s.tried) < reopenAfter {
+		return s.reason
+	}
+	s.reason = ""
 	if err := s.open(o); err != nil {
 		s.reason = err.Error()
 	}
-	return s, nil
+	s.tried = time.Now()
+	return s.reason
 }
 
 // open checks, or makes, what is in the root, and clears tmp.
@@ -89,22 +114,24 @@ func (s *Store) open(o Options) error {
 	if err := checkLayout(s.root); err != nil {
 		return err
 	}
-	if s.marker, err = os.Open(filepath.Join(s.root, markerName)); err != nil {
+	f, err := os.Open(filepath.Join(s.root, markerName))
+	if err != nil {
 		return err
 	}
-	s.clearTmp()
+	s.clearTmp(f)
+	s.marker.Store(f)
 	return nil
 }
 
 // clearTmp removes what writes left behind that a crash ended. Another process, or another Store in this one, may be
 // writing there at this moment; so everything is removed only when nobody else holds the store's lock, else what is old. An
 // error is of no consequence: a store on a read-only medium can still be read.
-func (s *Store) clearTmp() {
+func (s *Store) clearTmp(marker *os.File) {
 	before := time.Now()
-	if !lockAlone(s.marker) {
+	if !lockAlone(marker) {
 		before = before.Add(-staleAfter)
 	}
-	lockShared(s.marker)
+	lockShared(marker)
 	dir := filepath.Join(s.root, tmpDir)
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -119,17 +146,19 @@ func (s *Store) clearTmp() {
 
 // Close releases the store's lock. Writes in progress are not waited for.
 func (s *Store) Close() error {
-	if s.marker == nil {
+	s.opening.Lock()
+	defer s.opening.Unlock()
+	if s.closed = true; s.marker.Load() == nil {
 		return nil
 	}
-	return s.marker.Close()
+	return s.marker.Load().Close()
 }
 
-// Unavailable tells why the store can't be used now; empty when it can. A store that could not be opened stays unavailable
-// until it is opened again; one whose medium went away is available again when that comes back.
+// Unavailable tells why the store can't be used now; empty when it can. A store that could not be opened, or whose medium
+// went away, is available when what it lacked is there.
 func (s *Store) Unavailable() string {
-	if s.reason != "" {
-		return s.reason
+	if reason := s.unopened(); reason != "" {
+		return reason
 	}
 	if err := checkMarker(s.root, s.identity); err != nil {
 		return err.Error()
@@ -149,14 +178,22 @@ func (s *Store) Space() (available int64, err error) {
 	return n, nil
 }
 
-// ready fails when the context has ended or the store could not be opened. It does no I/O: it is enough for what names
-// something in the store, which another directory in its place doesn't have.
+// unopened is the reason why the store is not open; empty when it is.
+func (s *Store) unopened() string {
+	if s.marker.Load() != nil {
+		return ""
+	}
+	return s.reopen(Options{})
+}
+
+// ready fails when the context has ended or the store is not open. Of an open store it asks nothing: that is enough for what
+// names something in the store, which another directory in its place doesn't have.
 func (s *Store) ready(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if s.reason != "" {
-		return s.unavailable(s.reason)
+	if reason := s.unopened(); reason != "" {
+		return s.unavailable(reason)
 	}
 	return nil
 }
@@ -176,7 +213,7 @@ func (s *Store) unavailable(reason string) error {
 // present fails when the root is no longer the store that was opened. It is asked before "there is no such blob" is told to
 // anybody, since the directory below an unmounted medium is empty.
 func (s *Store) present() error {
-	then, err := s.marker.Stat()
+	then, err := s.marker.Load().Stat()
 	if err == nil {
 		if now, err := os.Lstat(filepath.Join(s.root, markerName)); err == nil && os.SameFile(then, now) {
 			return nil
