@@ -49,6 +49,8 @@ type Manager struct {
 	caches    caches
 	// parsing bounds the bytes of the documents that formats look into at the same moment.
 	parsing *semaphore.Weighted
+	// generating bounds how many documents are made at the same moment.
+	generating *semaphore.Weighted
 
 	table atomic.Pointer[table]
 
@@ -62,12 +64,15 @@ type Manager struct {
 // maxParsing is how many bytes of documents are parsed at once. A document may have a quarter of it (MaxSize of a route).
 const maxParsing = 16 << 20
 
+// maxGenerating is how many documents are made at once: a large one may take 100 MB while it is.
+const maxGenerating = 2
+
 // NewManager returns a manager of the repositories in the database. Start opens their connectors.
 func NewManager(ctx context.Context, db *store.Store, stores *BlobStores, formats []format.Format, security *security.Service,
 	listeners Listeners, log *slog.Logger) (*Manager, error) {
 	m := &Manager{
 		db: db, stores: stores, formats: map[string]*plugin{}, security: security, listeners: listeners, log: log,
-		caches: newCaches(db.Epochs), parsing: semaphore.NewWeighted(maxParsing), repositories: map[int64]*Repository{}, connectors: map[int]Connector{},
+		caches: newCaches(db.Epochs), parsing: semaphore.NewWeighted(maxParsing), generating: semaphore.NewWeighted(maxGenerating), repositories: map[int64]*Repository{}, connectors: map[int]Connector{},
 	}
 	for _, f := range formats {
 		p := newPlugin(f)

@@ -314,7 +314,18 @@ func (x *exchange) serveDocument(w http.ResponseWriter, r *http.Request) error {
 		return fmt.Errorf("format %s has an index route but no Generator", x.repo.config.Format)
 	}
 	ctx := r.Context()
+	// A document that had to be made may be large until it is cut down to what was asked for.
+	made := false
+	defer func() {
+		if made {
+			x.manager.generating.Release(1)
+		}
+	}()
 	doc, err := x.manager.caches.documents.get(place{x.repo.id, x.route.Path}, store.NameSlot(x.repo.id, x.route.Name), func() (format.Document, error) {
+		if err := x.manager.generating.Acquire(ctx, 1); err != nil {
+			return format.Document{}, err
+		}
+		made = true
 		return p.generator.Generate(ctx, x.route, x)
 	})
 	if err != nil {
@@ -325,6 +336,10 @@ func (x *exchange) serveDocument(w http.ResponseWriter, r *http.Request) error {
 		if doc, err = p.rewriter.Rewrite(r, x.entry, x.route, doc, h); err != nil {
 			return err
 		}
+	}
+	if made {
+		x.manager.generating.Release(1)
+		made = false
 	}
 	h["Content-Type"] = []string{doc.ContentType}
 	h["Etag"] = []string{`"` + digest.FromBytes(doc.Body).String() + `"`}

@@ -312,7 +312,8 @@ func (s *BlobStores) Delete(ctx context.Context, name string) error {
 func (s *BlobStores) Writable(ctx context.Context) error {
 	var all []error
 	s.Each(func(_ int64, name string, b blobstore.Store) {
-		info, err := b.Put(ctx, strings.NewReader(""))
+		// Some bytes: an empty file finds room on a full disk.
+		info, err := b.Put(ctx, strings.NewReader(strings.Repeat("x", 4096)))
 		if err == nil {
 			err = b.Delete(ctx, info.Key)
 		}
