@@ -236,9 +236,9 @@ func (x *exchange) commit(ctx context.Context, route format.Route, staged conten
 const commitTime = time.Minute
 
 // settle decides between the bytes that a blob has and the same ones that were staged now: these are dropped, unless the
-// others turn out to be lost.
+// others turn out to be lost or damaged: they are read, as this is the moment when they can be mended.
 func (x *exchange) settle(ctx context.Context, blob content.Blob, staged content.Staged) error {
-	err := x.repo.present(ctx, blob)
+	err := x.repo.intact(ctx, blob)
 	if !errs.Is(err, errs.NotFound) {
 		x.discard(ctx, staged.Key)
 		return err

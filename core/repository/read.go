@@ -207,6 +207,23 @@ func (r *Repository) present(ctx context.Context, b content.Blob) error {
 	return nil
 }
 
+// intact is present for bytes that are read to their end, too.
+func (r *Repository) intact(ctx context.Context, b content.Blob) error {
+	f, err := r.openBlob(ctx, b)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	got, err := digest.SHA256.FromReader(f)
+	if err != nil {
+		return fmt.Errorf("read blob %s: %w", b.SHA256, err)
+	}
+	if got.Encoded() != b.SHA256 {
+		return r.suspect(ctx, b, fmt.Errorf("its bytes have digest %s", got))
+	}
+	return nil
+}
+
 func wrongSize(got, want int64) error { return fmt.Errorf("it has %d bytes, not %d", got, want) }
 
 // openBlob opens a blob's bytes.
