@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	mathrand "math/rand/v2"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -46,7 +47,12 @@ func openPostgres(ctx context.Context, databaseURL string, log *slog.Logger) (_ 
 		config.ConnectTimeout = connectTime
 	}
 	pool := s.keep(stdlib.OpenDB(*config), connections)
+	var forgetting sync.Mutex
 	s.forget = func() {
+		// SetMaxIdleConns closes what it took out of the pool's list with the list unlocked, in the same array: were the
+		// limit raised meanwhile, a connection put back there would be closed in its next user's hands.
+		forgetting.Lock()
+		defer forgetting.Unlock()
 		pool.SetMaxIdleConns(0)
 		pool.SetMaxIdleConns(connections)
 	}
