@@ -113,8 +113,11 @@ func patient(h http.Handler, stall time.Duration) http.Handler {
 			return
 		}
 		b := &body{ReadCloser: r.Body, connection: http.NewResponseController(w), stall: stall}
-		r.Body = b
-		h.ServeHTTP(w, r)
+		// In its own request net/http looks for its own body, to see what became of it.
+		inner := *r
+		inner.Body = b
+		h.ServeHTTP(w, &inner)
+		r.MultipartForm = inner.MultipartForm // whose files net/http removes
 		if !b.ended {
 			// net/http reads what is left, up to a limit, before it answers.
 			_ = b.connection.SetReadDeadline(time.Now().Add(linger))

@@ -70,6 +70,9 @@ func (c *client) do(method, path string, body []byte, headers ...string) (answer
 	if err != nil {
 		return answer{}, c.fault(method, path, err)
 	}
+	if res.StatusCode == http.StatusServiceUnavailable && c.killed.Load() {
+		return answer{}, errKilled // the database went first
+	}
 	return answer{res.StatusCode, res.Header, text}, nil
 }
 

@@ -102,14 +102,14 @@ func checkLog(t *testing.T, log string) {
 }
 
 // killStart starts a server on the data and kills it after the time, ready or not.
-func killStart(t *testing.T, s *testenv.Server, after time.Duration) {
+func killStart(t *testing.T, s *testenv.Server, after time.Duration, env ...string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), after)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, testenv.Binary(t), "serve", "--data", s.Data, "--listen", strings.TrimPrefix(s.URL, "http://"), "--preset", "docker")
 	_, port, _ := strings.Cut(s.Registry, ":")
 	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "REPOMGR_") })
-	cmd.Env = append(cmd.Env, "REPOMGR_ADMIN_PASSWORD="+s.Password, "REPOMGR_PRESET_DOCKER_PORT="+port)
+	cmd.Env = append(append(cmd.Env, "REPOMGR_ADMIN_PASSWORD="+s.Password, "REPOMGR_PRESET_DOCKER_PORT="+port), env...)
 	out, err := cmd.CombinedOutput()
 	if ctx.Err() == nil {
 		t.Errorf("the server ended by itself: %v\n%s", err, out)

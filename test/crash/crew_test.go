@@ -28,8 +28,10 @@ const (
 
 // crew is the workers, and what they share.
 type crew struct {
-	server  *testenv.Server
-	killed  atomic.Bool
+	server *testenv.Server
+	killed atomic.Bool
+	// kill ends what work works with.
+	kill    func(testing.TB)
 	workers []*worker
 	base    [][]byte
 	shared  register
@@ -38,7 +40,7 @@ type crew struct {
 // newCrew makes the workers, and stores what they mount.
 func newCrew(t *testing.T, s *testenv.Server, seed uint64) *crew {
 	t.Helper()
-	c := &crew{server: s}
+	c := &crew{server: s, kill: s.Kill}
 	images := []string{baseImage, sharedImage}
 	for i := range workers {
 		images = append(images, fmt.Sprintf("crash/worker-%d", i))
@@ -63,7 +65,7 @@ func newCrew(t *testing.T, s *testenv.Server, seed uint64) *crew {
 	return c
 }
 
-// work lets the workers work for the time, and kills the server under them.
+// work lets the workers work for the time, and kills the server, or what else kill says, under them.
 func (c *crew) work(t *testing.T, span time.Duration) {
 	t.Helper()
 	for _, w := range c.workers {
@@ -79,7 +81,7 @@ func (c *crew) work(t *testing.T, span time.Duration) {
 	}
 	time.Sleep(span)
 	c.killed.Store(true)
-	c.server.Kill(t)
+	c.kill(t)
 	wg.Wait()
 }
 
