@@ -89,7 +89,8 @@ type Uploader interface {
 	Upload(ctx context.Context, owner, id string) (Upload, error)
 	// Append reads r to its end onto the upload, at offset at, which must be its size (ErrOffset, and r is not
 	// read); a negative at means "at the end". When r fails, what came before the error is kept, and the state
-	// returned beside the error tells the new size. One writer at a time: a second one waits for the first until its
+	// returned beside the error tells the new size; when the store is full (ErrFull), nothing of r is kept, lest a refused
+	// upload keeps it full. One writer at a time: a second one waits for the first until its
 	// context ends or a few seconds have passed, then ErrBusy (with the context's error, if that ended). So do Finish and
 	// Cancel; Upload doesn't wait, Expire passes over an upload that is being written.
 	Append(ctx context.Context, owner, id string, at int64, r io.Reader) (Upload, error)

@@ -1,7 +1,9 @@
 package repository
 
 import (
+	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -23,18 +25,30 @@ func ranged(h http.Header, r *http.Request, size int64) (*http.Request, error) {
 		r.Header.Del("Range")
 		return r, nil
 	}
-	for spec := range strings.SplitSeq(set, ",") {
-		if satisfiable(strings.TrimSpace(spec), size) {
-			return r, nil
+	specs := strings.Split(set, ",")
+	any, changed := false, false
+	for i, spec := range specs {
+		if specs[i] = strings.TrimSpace(spec); satisfiable(specs[i], size) {
+			any = true
+		}
+		if short := clamp(specs[i]); short != specs[i] {
+			specs[i], changed = short, true
 		}
 	}
-	h.Set("Content-Range", fmt.Sprintf("bytes */%d", size))
-	return nil, errs.New(errs.RangeNotSatisfiable, "range %.100q is not in the %d bytes that there are", value, size)
+	if !any {
+		h.Set("Content-Range", fmt.Sprintf("bytes */%d", size))
+		return nil, errs.New(errs.RangeNotSatisfiable, "range %.100q is not in the %d bytes that there are", value, size)
+	}
+	if changed {
+		r = r.Clone(r.Context())
+		r.Header.Set("Range", "bytes="+strings.Join(specs, ", "))
+	}
+	return r, nil
 }
 
 // satisfiable tells whether a range-spec selects anything of so many bytes.
 func satisfiable(spec string, size int64) bool {
-	first, last, ok := strings.Cut(spec, "-")
+	first, last, ok := strings.Cut(clamp(spec), "-")
 	if !ok {
 		return false
 	}
@@ -48,4 +62,21 @@ func satisfiable(spec string, size int64) bool {
 	}
 	to, err := strconv.ParseInt(last, 10, 64)
 	return last == "" || err == nil && to >= from
+}
+
+// clamp writes positions that are beyond any size as the largest one. They mean the end (RFC 9110 section 14.1.2), however many
+// digits they have; net/http refuses them.
+func clamp(spec string) string {
+	first, last, ok := strings.Cut(spec, "-")
+	if !ok {
+		return spec
+	}
+	return position(first) + "-" + position(last)
+}
+
+func position(digits string) string {
+	if _, err := strconv.ParseInt(digits, 10, 64); errors.Is(err, strconv.ErrRange) && strings.Trim(digits, "0123456789") == "" {
+		return strconv.Itoa(math.MaxInt64)
+	}
+	return digits
 }

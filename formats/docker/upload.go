@@ -219,7 +219,7 @@ func appendBody(w http.ResponseWriter, r *http.Request, x format.Exchange, up fo
 		return err
 	}
 	body := &chunk{r: r.Body, left: span.size()}
-	if err := body.verdict(up.Append(r.Context(), span.at(), body)); err != nil {
+	if err := body.verdict(up.Append(r.Context(), span.at(up.Size()), body)); err != nil {
 		writeSession(w.Header(), x, up)
 		return err
 	}
@@ -256,10 +256,11 @@ func parseOffset(s string) (int64, error) {
 	return strconv.ParseInt(s, 10, 63) // one bit less, so that a size never overflows
 }
 
-// at is the offset to append at; -1 means the end.
-func (s span) at() int64 {
+// at is the offset to append at; where none is given, the end that the upload had when the request came: of two requests at the
+// same time one is refused, where else neither would get the bytes that it sent.
+func (s span) at(end int64) int64 {
 	if !s.set {
-		return -1
+		return end
 	}
 	return s.first
 }

@@ -73,7 +73,7 @@ func TestFull(t *testing.T) {
 	}
 }
 
-// TestFullUpload: what fits is kept, and the upload goes on when there is room again.
+// TestFullUpload: an Append for which there is no room leaves what was there before, and the upload goes on when there is room again.
 func TestFullUpload(t *testing.T) {
 	data := pattern(900 << 10)
 	tests := []struct {
@@ -100,8 +100,8 @@ func TestFullUpload(t *testing.T) {
 			if !errors.Is(err, blobstore.ErrFull) {
 				t.Fatalf("Append = %v, want %v", err, blobstore.ErrFull)
 			}
-			if got, err := s.Upload(ctx, "o", id); err != nil || got.Size != u.Size || u.Size%int64(tt.part) == 0 {
-				t.Errorf("Upload = %+v, %v; Append said %+v, want a part of a part", got, err, u)
+			if got, err := s.Upload(ctx, "o", id); err != nil || got.Size != u.Size || u.Size%int64(tt.part) != 0 {
+				t.Errorf("Upload = %+v, %v; Append said %+v, want whole parts", got, err, u)
 			}
 			if err := s.Delete(ctx, in.Key); err != nil {
 				t.Fatal(err)

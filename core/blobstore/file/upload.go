@@ -75,6 +75,7 @@ func (s *Store) Append(ctx context.Context, owner, id string, at int64, r io.Rea
 
 // append adds r to the data file. Whatever happens, u tells afterwards what is there.
 func (s *Store) append(ctx context.Context, u *upload, r io.Reader) error {
+	before := u.size
 	f, err := os.OpenFile(u.path, os.O_WRONLY|os.O_APPEND, 0)
 	if err != nil {
 		return s.fault("append", err)
@@ -91,7 +92,12 @@ func (s *Store) append(ctx context.Context, u *upload, r io.Reader) error {
 		_ = s.save(u)
 	}
 	if writeErr != nil {
-		return s.fault("append", writeErr)
+		err := s.fault("append", writeErr)
+		if errors.Is(err, blobstore.ErrFull) && f.Truncate(before) == nil {
+			u.size = before
+			os.Remove(s.statePath(u.id)) // it may be of bytes that are gone
+		}
+		return err
 	}
 	if readErr != nil {
 		return fmt.Errorf("append: read: %w", readErr)
