@@ -164,3 +164,30 @@ func TestVanish_UploadExpires(t *testing.T) {
 	}
 	s.calm(t)
 }
+
+// Of two writers at the end of one upload the later one is refused: appended to what the first one sends, its bytes would be
+// of use to neither.
+func TestUpload_TwoWriters(t *testing.T) {
+	t.Parallel()
+	s := start(t, testenv.ServerOptions{})
+	content := random(2_000_000)
+	location := s.begin(t)
+	put := location + "?digest=" + digest.FromBytes(content).String()
+	held := func() int { return s.do(t, http.MethodGet, location, nil).want(t, http.StatusNoContent).held(t) }
+	first, second := s.dial(t), s.dial(t)
+	length := fmt.Sprintf("Content-Length: %d", len(content))
+	first.say(t, s.head(http.MethodPut, put, length))
+	first.say(t, string(content[:1_000_000]))
+	eventually(t, "the first one writes", 10*time.Second, func() bool { return held() > 0 })
+	second.say(t, s.head(http.MethodPut, put, length))
+	second.say(t, string(content[:100_000]))
+	first.say(t, string(content[1_000_000:]))
+	if res, err := first.hear(); err != nil || res.StatusCode != http.StatusCreated {
+		t.Errorf("the first one: %v, %+v", err, res)
+	}
+	if res, err := second.hear(); err != nil || res.StatusCode < 400 || res.StatusCode >= 500 {
+		t.Errorf("the second one: %v, %+v", err, res)
+	}
+	s.do(t, http.MethodHead, blobPath(content), nil).want(t, http.StatusOK)
+	s.calm(t)
+}
