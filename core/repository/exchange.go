@@ -441,11 +441,18 @@ func (x *exchange) source(ctx context.Context, route format.Route, from format.L
 	return a, nil
 }
 
+// mountable tells whether the caller may have an asset's bytes: a token for the target only has no say about them, but what
+// everybody may read, its holder may read as well.
 func (x *exchange) mountable(repo *Repository, a content.Asset) bool {
-	if a.Blob.Suspect || a.Blob.StoreID != x.repo.store.id || x.principal.Anonymous && repo.access.NoAnonymous {
+	if a.Blob.Suspect || a.Blob.StoreID != x.repo.store.id {
 		return false
 	}
-	return x.manager.security.Allowed(x.principal, repo.config.Format, repo.config.Name, content.Read, a.Path, a.Name)
+	for _, p := range []security.Principal{x.principal, security.Nobody()} {
+		if !(p.Anonymous && repo.access.NoAnonymous) && x.manager.security.Allowed(p, repo.config.Format, repo.config.Name, content.Read, a.Path, a.Name) {
+			return true
+		}
+	}
+	return false
 }
 
 func (x *exchange) holder(ctx context.Context, route format.Route, gone error) (content.Asset, error) {
