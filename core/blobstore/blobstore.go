@@ -104,6 +104,31 @@ type Uploader interface {
 	Expire(ctx context.Context, before time.Time) (int, error)
 }
 
+// Stager is a Store whose writes can be read while they go on: what a proxy fetches goes to clients as it comes in.
+type Stager interface {
+	Store
+	// Stage begins a write. algs are digests wanted beside sha256; one that is not known is refused with
+	// digest.ErrDigestUnsupported.
+	Stage(ctx context.Context, algs ...digest.Algorithm) (Stage, error)
+}
+
+// Stage is a write in progress. Nobody knows its bytes by a key before Commit. Open may be called at any time, from any goroutine,
+// until Close; the other methods are one goroutine's.
+type Stage interface {
+	// Append reads r to its end onto the stage, and calls grown, which must not block, each time when there is more to read,
+	// with the size so far. What came before an error of r is kept: another Append goes on behind it.
+	Append(ctx context.Context, r io.Reader, grown func(size int64)) error
+	// Digests are those of the bytes so far.
+	Digests() map[digest.Algorithm]digest.Digest
+	// Open returns a reader of the bytes, which the caller closes. Where they end now it has io.EOF, and goes on when there are
+	// more. It stays readable after Commit and Close.
+	Open() (Reader, error)
+	// Commit makes the bytes durable under a new key, if and only if the error is nil.
+	Commit(ctx context.Context) (Info, error)
+	// Close drops the bytes, unless they were committed. It is called once, at the end.
+	Close() error
+}
+
 // Quarantiner is a Store that can put bytes aside which nothing names, in place of deleting them: that nothing names them may
 // be a mistake.
 type Quarantiner interface {

@@ -81,7 +81,7 @@ func (s *Store) append(ctx context.Context, u *upload, r io.Reader) error {
 		return s.fault("append", err)
 	}
 	defer f.Close()
-	n, readErr, writeErr := s.buffers.receive(ctx, r, f, u.size, u.digester)
+	n, readErr, writeErr := s.buffers.receive(ctx, r, f, u.size, u.digester, nil)
 	u.hashed += n
 	u.size = u.hashed
 	if i, err := f.Stat(); err == nil {
