@@ -98,6 +98,9 @@ type Uploader interface {
 	// are refused with a *DigestError and the upload stays as it is; want's algorithm is among Info.Digests, and is
 	// computed by reading the bytes once more if Begin was not told of it.
 	Finish(ctx context.Context, owner, id string, want digest.Digest) (Info, error)
+	// Reopen takes back a Finish whose bytes could not be recorded: they are the upload's again, and there is nothing with the key.
+	// ErrNotFound when there is nothing with the key, or the upload goes on.
+	Reopen(ctx context.Context, owner, id, key string) error
 	// Cancel ends an upload and drops its bytes. ErrNotFound when there is none.
 	Cancel(ctx context.Context, owner, id string) error
 	// Expire cancels all uploads that did not grow since before; it returns how many.

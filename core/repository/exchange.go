@@ -92,7 +92,7 @@ func (x *exchange) receive(ctx context.Context, route format.Route, r io.Reader)
 		x.discard(ctx, staged.Key)
 		return nil, err
 	}
-	return x.commit(ctx, route, staged, records)
+	return x.commit(ctx, staged, records, x.discard)
 }
 
 // parsable checks received bytes, and waits for the permission to parse them: that takes a multiple of a document's size, and
@@ -133,7 +133,7 @@ func (x *exchange) receiveSmall(ctx context.Context, route format.Route, doc []b
 		return nil, storeError(err)
 	}
 	staged.Key = info.Key
-	return x.commit(ctx, route, staged, records)
+	return x.commit(ctx, staged, records, x.discard)
 }
 
 // algorithms are the digests to compute beside sha256 for bytes that must have the digest.
@@ -196,11 +196,12 @@ func (x *exchange) ingest(ctx context.Context, route format.Route, staged conten
 	return records, nil
 }
 
-// commit records staged bytes, in one transaction. What was staged is deleted when it turns out not to be needed.
-func (x *exchange) commit(ctx context.Context, route format.Route, staged content.Staged, records []format.Record) ([]content.Asset, error) {
+// commit records staged bytes, in one transaction. What was staged is deleted when it turns out not to be needed, and left to
+// failed when it could not be recorded.
+func (x *exchange) commit(ctx context.Context, staged content.Staged, records []format.Record, failed func(ctx context.Context, key string)) ([]content.Asset, error) {
 	assetRecords, err := x.assetRecords(records)
 	if err != nil {
-		x.discard(ctx, staged.Key)
+		failed(ctx, staged.Key)
 		return nil, err
 	}
 	assets := make([]content.Asset, len(records))
@@ -225,7 +226,7 @@ func (x *exchange) commit(ctx context.Context, route format.Route, staged conten
 	// A row may name the bytes when a commit's answer was lost.
 	switch {
 	case err != nil && !store.InDoubt(err):
-		x.discard(ctx, staged.Key)
+		failed(ctx, staged.Key)
 	case err == nil && blob.Key != staged.Key:
 		err = x.settle(ctx, blob, staged)
 	}
@@ -374,10 +375,18 @@ func (u *upload) Commit(ctx context.Context, route format.Route) ([]content.Asse
 		return f, err
 	})
 	if err != nil {
-		x.discard(ctx, staged.Key)
+		u.reopen(ctx, staged.Key)
 		return nil, err
 	}
-	return x.commit(ctx, route, staged, records)
+	return x.commit(ctx, staged, records, u.reopen)
+}
+
+// reopen gives the session its bytes back, for a client that comes again.
+func (u *upload) reopen(ctx context.Context, key string) {
+	if err := u.x.repo.store.Reopen(context.WithoutCancel(ctx), u.owner, u.state.ID, key); err != nil {
+		u.x.manager.log.Warn("an upload that could not be recorded is lost", "repo", u.x.repo.Name(), "upload", u.state.ID, "err", err)
+		u.x.discard(ctx, key)
+	}
 }
 
 func (u *upload) Cancel(ctx context.Context) error {

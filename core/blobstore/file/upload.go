@@ -153,6 +153,30 @@ func (s *Store) finish(ctx context.Context, u *upload, want digest.Digest) (blob
 	return info, nil
 }
 
+// Reopen implements blobstore.Uploader. What was digested is forgotten: the next Finish reads the bytes.
+func (s *Store) Reopen(ctx context.Context, owner, id, key string) error {
+	if err := s.ready(ctx); err != nil {
+		return err
+	}
+	if _, ok := parseID(id); !ok || !validKey(key) {
+		return about(id, blobstore.ErrNotFound)
+	}
+	ses, err := s.sessions.acquire(ctx, id)
+	if err != nil {
+		return about(id, err)
+	}
+	defer s.sessions.release(ses)
+	path := s.dataPath(owner, id)
+	if _, err := os.Lstat(path); err == nil {
+		return about(id, blobstore.ErrNotFound)
+	}
+	ses.upload = nil
+	if err := os.Rename(s.blobPath(key), path); err != nil {
+		return about(id, s.absent(key, "reopen upload", err))
+	}
+	return nil
+}
+
 // verify compares want with the sum of its algorithm, which it computes from f if it isn't among the sums.
 func (s *Store) verify(ctx context.Context, f io.Reader, want digest.Digest, sums map[digest.Algorithm]digest.Digest) error {
 	alg := want.Algorithm()
