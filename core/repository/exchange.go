@@ -104,12 +104,15 @@ func (x *exchange) parsable(ctx context.Context, route format.Route, info blobst
 	if err := expect(route.Expect, info.Digests); err != nil || route.MaxSize == 0 {
 		return err
 	}
-	return storeError(x.manager.parsing.Acquire(ctx, info.Size))
+	return storeError(x.manager.parsing.Acquire(ctx, parsingWeight(info.Size)))
 }
+
+// parsingWeight is what a document takes of maxParsing.
+func parsingWeight(size int64) int64 { return min(size*parsingCost, maxParsing) }
 
 func (x *exchange) parsed(route format.Route, size int64) {
 	if route.MaxSize > 0 {
-		x.manager.parsing.Release(size)
+		x.manager.parsing.Release(parsingWeight(size))
 	}
 }
 
