@@ -47,7 +47,7 @@ func (g *stage) Append(ctx context.Context, r io.Reader, grown func(int64)) erro
 				grown(size)
 			}
 		}
-		if err == io.EOF { //nolint:errorlint // readers return it as it is; wrapped, it is somebody's failure
+		if err == io.EOF {
 			return nil
 		}
 		if err != nil {
