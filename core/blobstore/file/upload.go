@@ -203,7 +203,8 @@ func (s *Store) Cancel(ctx context.Context, owner, id string) error {
 	return about(id, s.drop(ses, ses.upload.path))
 }
 
-// Expire implements blobstore.Uploader. An upload that is being written is not expired, however slowly it grows.
+// Expire implements blobstore.Uploader. An upload that is being written is not expired, however slowly it grows. One that can't be
+// removed keeps none of the others; the error is the first one's.
 func (s *Store) Expire(ctx context.Context, before time.Time) (int, error) {
 	if err := s.here(ctx); err != nil {
 		return 0, err
@@ -213,6 +214,7 @@ func (s *Store) Expire(ctx context.Context, before time.Time) (int, error) {
 		return 0, s.fault("expire uploads", err)
 	}
 	n := 0
+	var first error
 	for _, file := range files {
 		if err := ctx.Err(); err != nil {
 			return n, err
@@ -222,14 +224,14 @@ func (s *Store) Expire(ctx context.Context, before time.Time) (int, error) {
 			continue
 		}
 		dropped, err := s.expire(id, file, before)
-		if err != nil {
-			return n, about(id, err)
+		if err != nil && first == nil {
+			first = about(id, err)
 		}
 		if dropped && file != id+stateSuffix {
 			n++
 		}
 	}
-	return n, nil
+	return n, first
 }
 
 // expire drops the upload that the file is of, if the file is old. An upload's state file is never older than its data by more
@@ -251,7 +253,8 @@ func (s *Store) expire(id, file string, before time.Time) (dropped bool, err err
 	if !i.ModTime().Before(before) {
 		return false, nil
 	}
-	return true, s.drop(ses, path)
+	err = s.drop(ses, path)
+	return err == nil, err
 }
 
 // drop removes an upload's files.
