@@ -154,7 +154,7 @@ func TestMount_FromOtherRepository201(t *testing.T) {
 // A caller who may not read the source gets 202, and can't tell from the answer whether the blob exists. Clients that get another
 // error than 401 give up the push.
 func TestMount_WithoutRightOnSource202(t *testing.T) {
-	each(t, func(t *testing.T, r registry) {
+	eachOf(t, forced, func(t *testing.T, r registry) {
 		secret := r.sibling()
 		d := secret.pushBlob(t, random(1000))
 		// This token is for the target only.
@@ -179,6 +179,32 @@ func TestMount_WithoutRightOnSource202(t *testing.T) {
 		// With the right, which clients ask for beside, it is mounted.
 		token = r.token(t, basic(adminUser, adminPassword), "repository:"+r.name()+":pull,push", "repository:"+secret.name()+":pull").Token
 		r.by(bearer(token)).mount(t, d, secret.name()).want(t, http.StatusCreated)
+	})
+}
+
+// What everybody may read can be mounted with a token for the target alone.
+func TestMount_PublicSource201(t *testing.T) {
+	each(t, func(t *testing.T, r registry) {
+		source := r.sibling()
+		token := r.token(t, basic(adminUser, adminPassword), "repository:"+r.name()+":pull,push").Token
+		for _, from := range []string{source.name(), ""} {
+			d := source.pushBlob(t, random(1000))
+			limited := r.by(bearer(token))
+			limited.mount(t, d, from).want(t, http.StatusCreated)
+			limited.get(t, limited.blob(d)).want(t, http.StatusOK)
+		}
+	})
+}
+
+// The challenge to a mount names the source, too: clients ask for a token with what it names.
+func TestMount_ChallengeNamesSource(t *testing.T) {
+	each(t, func(t *testing.T, r registry) {
+		source := r.sibling()
+		res := r.by("").mount(t, digest.FromBytes(random(8)), source.name()).want(t, http.StatusUnauthorized)
+		want := `scope="repository:` + r.name() + `:pull,push repository:` + source.name() + `:pull"`
+		if got := res.header.Get("WWW-Authenticate"); !strings.Contains(got, want) {
+			t.Errorf("%s, want %s", got, want)
+		}
 	})
 }
 
