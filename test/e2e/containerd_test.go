@@ -18,12 +18,7 @@ func containerd(t *testing.T) string {
 	if os.Getuid() != 0 {
 		testenv.Missing(t, "containerd needs root")
 	}
-	// A socket's path must be short.
-	dir, err := os.MkdirTemp("", "ctd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	dir := shortDir(t)
 	socket := filepath.Join(dir, "c.sock")
 	write(t, dir, "config.toml", fmt.Sprintf("version = 2\nroot = %q\nstate = %q\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n[grpc]\n  address = %q\n[ttrpc]\n  address = %q\n",
 		filepath.Join(dir, "root"), filepath.Join(dir, "state"), socket, socket+".ttrpc"))
@@ -46,61 +41,85 @@ func containerd(t *testing.T) string {
 	return ""
 }
 
-func TestContainerd(t *testing.T) {
-	socket := containerd(t)
+// ctr is an image as a tar file for a containerd to import.
+type ctr struct{ socket, file string }
+
+func newCtr(t *testing.T) ctr {
+	t.Helper()
+	c := ctr{containerd(t), filepath.Join(t.TempDir(), "image.tar")}
 	layout := testenv.BusyboxLayout(t, "v1", t.Name())
-	file := filepath.Join(t.TempDir(), "image.tar")
-	if out, err := exec.Command("tar", "-C", layout, "-cf", file, ".").CombinedOutput(); err != nil {
+	if out, err := exec.Command("tar", "-C", layout, "-cf", c.file, ".").CombinedOutput(); err != nil {
 		t.Fatalf("tar: %v %s", err, out)
 	}
-	each(t, func(t *testing.T, r *registry, e entry) {
-		c := newClient(t, r, e, "ctr")
-		namespace := fmt.Sprintf("n%d", time.Now().UnixNano())
-		ctr := func(args ...string) []string { return with([]string{"-a", socket, "-n", namespace}, args...) }
-		user := r.User + ":" + r.Password
-		image := e.ref("ctr/bb") + ":v1"
-		c.run(ctr("image", "import", "--base-name", e.ref("ctr/bb"), file)...)
-		c.fails(ctr("image", "push", "--plain-http", image)...)
-		c.fails(ctr("image", "push", "--plain-http", "-u", r.User+":wrong", image)...)
-		c.run(ctr("image", "push", "--plain-http", "-u", user, image)...)
-		digest := digestPattern.FindString(c.run(ctr("image", "ls")...))
-		c.run(ctr("image", "rm", "--sync", image)...)
-		c.run(ctr("image", "pull", "--plain-http", "-u", user, image)...)
-		c.run(ctr("image", "pull", "--plain-http", "-u", user, e.ref("ctr/bb")+"@"+digest)...)
-		anonymous(t, e, c, ctr("image", "pull", "--plain-http", image)...)
-	})
+	return c
 }
 
-// TestContainerdURL: containerd can be told a path, so a repository's own URL serves it, too.
-func TestContainerdURL(t *testing.T) {
-	socket := containerd(t)
-	layout := testenv.BusyboxLayout(t, "v1", t.Name())
-	file := filepath.Join(t.TempDir(), "image.tar")
-	if out, err := exec.Command("tar", "-C", layout, "-cf", file, ".").CombinedOutput(); err != nil {
-		t.Fatalf("tar: %v %s", err, out)
+func TestContainerd(t *testing.T) {
+	ctr := newCtr(t)
+	each(t, func(t *testing.T, r *registry, e entry) { ctr.story(t, r, e, "--plain-http") })
+}
+
+// story pushes and pulls, each with the options for the registry's entry.
+func (x ctr) story(t *testing.T, r *registry, e entry, options ...string) {
+	t.Helper()
+	c := newClient(t, r, e, "ctr")
+	// Each namespace begins with no content, so that all of an image is pulled.
+	namespaces := 0
+	namespace := ""
+	fresh := func() {
+		namespaces++
+		namespace = fmt.Sprintf("n%d-%d", time.Now().UnixNano(), namespaces)
 	}
+	image := func(args ...string) []string {
+		return with([]string{"-a", x.socket, "-n", namespace, "image"}, args...)
+	}
+	transfer := func(command, ref string, args ...string) []string {
+		return image(append(with([]string{command}, options...), append(args, ref)...)...)
+	}
+	name, user := e.ref("ctr/bb"), r.User+":"+r.Password
+	tag := name + ":v1"
+	fresh()
+	c.run(image("import", "--base-name", name, x.file)...)
+	c.fails(transfer("push", tag)...)
+	c.fails(transfer("push", tag, "-u", r.User+":wrong")...)
+	c.run(transfer("push", tag, "-u", user)...)
+	digest := digestPattern.FindString(c.run(image("ls")...))
+	for _, ref := range []string{tag, name + "@" + digest} {
+		fresh()
+		// containerd signs in only when it is refused, so that where everybody may read it doesn't notice that a password is wrong.
+		anonymous(t, e, c, transfer("pull", ref, "-u", r.User+":wrong")...)
+		fresh()
+		c.run(transfer("pull", ref, "-u", user)...)
+	}
+	fresh()
+	anonymous(t, e, c, transfer("pull", tag)...)
+}
+
+// TestContainerdURL: containerd can be told a path, so a repository's own URL serves it without a proxy.
+func TestContainerdURL(t *testing.T) {
+	ctr := newCtr(t)
 	r := newRegistry(t)
-	for _, m := range modes {
-		t.Run(m.name, func(t *testing.T) {
-			const host = "images.example"
+	const host = "images.example"
+	for name, root := range map[string]string{
+		"plain": r.URL,
+		"tls":   fmt.Sprintf("https://%s.%s:%d", secureHost, testenv.Domain, r.mainTLS),
+	} {
+		entries := func(repository string) []entry {
+			return []entry{{name: "url-" + name, prefix: host, repository: repository}}
+		}
+		r.each(t, entries, func(t *testing.T, r *registry, e entry) {
 			hosts := t.TempDir()
 			if err := os.Mkdir(filepath.Join(hosts, host), 0o755); err != nil {
 				t.Fatal(err)
 			}
-			url := r.URL + "/repository/" + m.repository + "/v2"
-			write(t, filepath.Join(hosts, host), "hosts.toml", fmt.Sprintf("server = %q\n[host.%q]\n  capabilities = [\"pull\", \"resolve\", \"push\"]\n  override_path = true\n", url, url))
-			e := entry{name: "url", prefix: host, repository: m.repository}
-			c := newClient(t, r, e, "ctr")
-			namespace := fmt.Sprintf("u%d", time.Now().UnixNano())
-			ctr := func(args ...string) []string { return with([]string{"-a", socket, "-n", namespace}, args...) }
-			options := func(args ...string) []string { return append(args, "--hosts-dir", hosts) }
-			user := r.User + ":" + r.Password
-			image := e.ref("ctr/bb") + ":v1"
-			c.run(ctr("image", "import", "--base-name", e.ref("ctr/bb"), file)...)
-			c.run(ctr(append(options("image", "push", "-u", user), image)...)...)
-			c.run(ctr("image", "rm", "--sync", image)...)
-			c.run(ctr(append(options("image", "pull", "-u", user), image)...)...)
-			anonymous(t, e, c, ctr(append(options("image", "pull"), image)...)...)
+			url := root + "/repository/" + e.repository + "/v2"
+			write(t, filepath.Join(hosts, host), "hosts.toml", fmt.Sprintf(`server = %q
+[host.%q]
+  capabilities = ["pull", "resolve", "push"]
+  override_path = true
+  ca = %q
+`, url, url, r.certificate))
+			ctr.story(t, r, e, "--hosts-dir", hosts)
 		})
 	}
 }

@@ -15,11 +15,16 @@ var digestPattern = regexp.MustCompile(`sha256:[0-9a-f]{64}`)
 // TestDocker: the story of the quickstart and more, with a real engine.
 func TestDocker(t *testing.T) {
 	r := newRegistry(t)
+	r.each(t, r.entries, dockerStory(t, r))
+}
+
+func dockerStory(t *testing.T, r *registry) story {
+	t.Helper()
 	docker := testenv.StartDocker(t, testenv.DockerOptions{Names: r.names, Certificate: r.certificate})
-	r.each(t, func(t *testing.T, e entry) {
+	return func(t *testing.T, r *registry, e entry) {
 		d := *docker
 		d.Config = t.TempDir()
-		name := "e2e/" + strings.ReplaceAll(t.Name()[len("TestDocker/"):], "/", "-")
+		name := "e2e/" + strings.ToLower(strings.ReplaceAll(t.Name(), "/", "-"))
 		image := e.ref(name)
 		d.Busybox(t, image+":v1", t.Name())
 		if out, err := d.Try(t, "push", image+":v1"); err == nil {
@@ -82,5 +87,5 @@ func TestDocker(t *testing.T) {
 			}
 			_, _ = d.Try(t, "rmi", "--force", image+":v1")
 		})
-	})
+	}
 }

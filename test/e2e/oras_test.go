@@ -15,6 +15,7 @@ func TestOras(t *testing.T) {
 		write(t, c.dir, "a.txt", "artifact "+t.Name())
 		write(t, c.dir, "sbom.json", `{"sbom": true}`)
 		artifact := e.ref("oras/art")
+		c.fails("push", "--plain-http", artifact+":1", "a.txt:text/plain")
 		c.failsWith("wrong", "login", "--plain-http", "-u", r.User, "--password-stdin", e.host)
 		c.runWith(r.Password, "login", "--plain-http", "-u", r.User, "--password-stdin", e.host)
 		out := c.run("push", "--plain-http", artifact+":1", "--artifact-type", "application/vnd.acme.thing", "a.txt:text/plain")
@@ -29,12 +30,14 @@ func TestOras(t *testing.T) {
 			t.Errorf("tags: %q", tags)
 		}
 		c.run("manifest", "fetch", "--plain-http", artifact+"@"+digest)
-		dir := t.TempDir()
-		c.run("pull", "--plain-http", "-o", dir, artifact+"@"+digest)
-		if b, err := os.ReadFile(filepath.Join(dir, "a.txt")); err != nil || string(b) != "artifact "+t.Name() {
-			t.Errorf("pulled %q, %v", b, err)
+		for _, reference := range []string{":1", "@" + digest} {
+			dir := t.TempDir()
+			c.run("pull", "--plain-http", "-o", dir, artifact+reference)
+			if b, err := os.ReadFile(filepath.Join(dir, "a.txt")); err != nil || string(b) != "artifact "+t.Name() {
+				t.Errorf("pulled %s: %q, %v", reference, b, err)
+			}
 		}
-		c.run("cp", "--from-plain-http", "--to-plain-http", "-r", artifact+":1", e.ref("oras/copy")+":1")
+		wants(t, c.run("cp", "-v", "--from-plain-http", "--to-plain-http", "-r", artifact+":1", e.ref("oras/copy")+":1"), "Mounted ")
 		wants(t, c.run("discover", "--plain-http", e.ref("oras/copy")+":1"), "application/vnd.acme.sbom")
 		c.run("manifest", "delete", "--plain-http", "--force", artifact+":2")
 		c.fails("manifest", "fetch", "--plain-http", artifact+":2")
@@ -52,13 +55,15 @@ func TestRegctl(t *testing.T) {
 		if !e.secure {
 			c.run("registry", "set", "--skip-check", "--tls", "disabled", e.host)
 		}
+		c.fails("image", "copy", layout, image+":1")
 		c.failsWith("wrong", "registry", "login", "-u", r.User, "--pass-stdin", e.host)
 		c.runWith(r.Password, "registry", "login", "-u", r.User, "--pass-stdin", e.host)
 		c.run("image", "copy", layout, image+":1")
 		digest := trim(c.run("image", "digest", image+":1"))
 		c.run("manifest", "get", image+"@"+digest)
 		c.run("image", "export", image+":1", filepath.Join(t.TempDir(), "out.tar"))
-		c.run("image", "copy", image+":1", e.ref("regctl/copy")+":1")
+		c.run("image", "export", image+"@"+digest, filepath.Join(t.TempDir(), "out.tar"))
+		wants(t, c.run("-v", "debug", "image", "copy", image+":1", e.ref("regctl/copy")+":1"), "server side with registry mount")
 		c.run("index", "create", e.ref("regctl/idx")+":1", "--ref", image+":1", "--platform", "linux/amd64")
 		c.runWith("x", "artifact", "put", "--artifact-type", "application/x.y", "--subject", image+":1")
 		wants(t, c.run("artifact", "list", image+":1"), "application/x.y")
@@ -69,6 +74,8 @@ func TestRegctl(t *testing.T) {
 			t.Errorf("tags: %q", tags)
 		}
 		wants(t, c.run("repo", "ls", e.host), "regctl/bb")
+		c.run("manifest", "delete", e.ref("regctl/copy")+"@"+digest)
+		c.fails("manifest", "get", e.ref("regctl/copy")+":1")
 
 		c.run("registry", "logout", e.host)
 		anonymous(t, e, c, "manifest", "get", image+":1")
@@ -82,46 +89,17 @@ func TestHelm(t *testing.T) {
 		c.dir = t.TempDir()
 		c.run("create", "hc")
 		c.run("package", "hc")
+		c.fails("push", "--plain-http", "hc-0.1.0.tgz", "oci://"+e.ref("charts"))
 		c.failsWith("wrong", "registry", "login", "--plain-http", "-u", r.User, "--password-stdin", e.host)
 		c.runWith(r.Password, "registry", "login", "--plain-http", "-u", r.User, "--password-stdin", e.host)
-		c.run("push", "--plain-http", "hc-0.1.0.tgz", "oci://"+e.ref("charts"))
+		digest := digestPattern.FindString(c.run("push", "--plain-http", "hc-0.1.0.tgz", "oci://"+e.ref("charts")))
 		chart := "oci://" + e.ref("charts/hc")
 		c.run("pull", "--plain-http", chart, "--version", "0.1.0", "-d", t.TempDir())
+		c.run("pull", "--plain-http", chart+"@"+digest, "-d", t.TempDir())
 		wants(t, c.run("show", "chart", "--plain-http", chart, "--version", "0.1.0"), "name: hc")
 		wants(t, c.run("template", "x", "--plain-http", chart), "kind: Deployment")
 
 		c.run("registry", "logout", e.host)
 		anonymous(t, e, c, "show", "chart", "--plain-http", chart, "--version", "0.1.0")
-	})
-}
-
-// TestCosign signs, verifies and attests with a key pair, with signatures in tags and as referrers.
-func TestCosign(t *testing.T) {
-	each(t, func(t *testing.T, r *registry, e entry) {
-		if e.name == "subdomain" {
-			return // cosign verify speaks plain HTTP with addresses only, not with names
-		}
-		crane := newClient(t, r, e, "crane")
-		crane.run("auth", "login", e.host, "-u", r.User, "-p", r.Password)
-		image := e.ref("cosign/bb")
-		crane.run("append", "--insecure", "-f", testenv.BusyboxLayer(t, t.Name()), "-t", image+":1")
-		ref := image + "@" + trim(crane.run("digest", "--insecure", image+":1"))
-
-		c := newClient(t, r, e, "cosign", "COSIGN_PASSWORD=", "COSIGN_EXPERIMENTAL=1")
-		c.dir = t.TempDir()
-		c.run("generate-key-pair")
-		c.fails(with([]string{"sign", "-y", "--key", "cosign.key", "--tlog-upload=false", "--use-signing-config=false"}, "--allow-http-registry", "--new-bundle-format=false", ref)...)
-		c.run("login", e.host, "-u", r.User, "-p", r.Password)
-		flags := []string{"--allow-http-registry", "--new-bundle-format=false"}
-		write(t, c.dir, "p.json", `{"tested": true}`)
-		c.run(with(flags, "sign", "-y", "--key", "cosign.key", "--tlog-upload=false", "--use-signing-config=false", ref)...)
-		c.run(with(flags, "verify", "--key", "cosign.pub", "--insecure-ignore-tlog=true", ref)...)
-		c.run(with(flags, "attest", "-y", "--key", "cosign.key", "--predicate", "p.json", "--type", "custom", "--tlog-upload=false", "--use-signing-config=false", ref)...)
-		c.run(with(flags, "verify-attestation", "--key", "cosign.pub", "--type", "custom", "--insecure-ignore-tlog=true", ref)...)
-		c.run(with(flags, "sign", "-y", "--key", "cosign.key", "--tlog-upload=false", "--use-signing-config=false", "--registry-referrers-mode", "oci-1-1", ref)...)
-		c.run(with(flags, "verify", "--key", "cosign.pub", "--insecure-ignore-tlog=true", "--experimental-oci11", ref)...)
-		if tags := crane.run("ls", "--insecure", image); countLines(tags) != 3 {
-			t.Errorf("tags of the image, its signature and its attestation: %q", tags)
-		}
 	})
 }

@@ -12,8 +12,10 @@ import (
 func newStorage(t *testing.T, r *registry, e entry, name string) (c *client, global []string) {
 	t.Helper()
 	c = newClient(t, r, e, name)
-	c.env = append(c.env, "REGISTRY_AUTH_FILE="+filepath.Join(t.TempDir(), "auth.json"), "BUILDAH_ISOLATION=chroot")
-	root := t.TempDir()
+	auth := t.TempDir()
+	write(t, auth, "auth.json", "{}") // buildah wants it to be there
+	c.env = append(c.env, "REGISTRY_AUTH_FILE="+filepath.Join(auth, "auth.json"), "BUILDAH_ISOLATION=chroot")
+	root := shortDir(t) // podman takes no path of more than 50 bytes
 	global = []string{"--root", filepath.Join(root, "root"), "--runroot", filepath.Join(root, "run"), "--storage-driver", "vfs"}
 	return c, global
 }
@@ -29,9 +31,10 @@ func TestPodman(t *testing.T) {
 		c, global := newStorage(t, r, e, "podman")
 		podman := func(args ...string) string { t.Helper(); return c.run(with(global, args...)...) }
 		image := e.ref("podman/bb")
+		podman("import", "--change", `CMD ["/bin/sh"]`, rootfs, image+":v1")
+		c.fails(with(global, "push", "--tls-verify=false", image+":v1")...)
 		c.fails(with(global, "login", "--tls-verify=false", "-u", r.User, "-p", "wrong", e.host)...)
 		podman("login", "--tls-verify=false", "-u", r.User, "-p", r.Password, e.host)
-		podman("import", "--change", `CMD ["/bin/sh"]`, rootfs, image+":v1")
 		podman("push", "--tls-verify=false", image+":v1")
 		podman("rmi", "--force", "--all")
 		podman("pull", "--tls-verify=false", image+":v1")
@@ -61,13 +64,14 @@ func TestBuildah(t *testing.T) {
 		c, global := newStorage(t, r, e, "buildah")
 		buildah := func(args ...string) string { t.Helper(); return c.run(with(global, args...)...) }
 		image := e.ref("buildah/bb")
-		c.fails(with(global, "login", "--tls-verify=false", "-u", r.User, "-p", "wrong", e.host)...)
-		buildah("login", "--tls-verify=false", "-u", r.User, "-p", r.Password, e.host)
 		const container = "c1"
 		buildah("from", "--name", container, "scratch")
 		buildah("add", container, rootfs, "/")
 		buildah("commit", "--format", "oci", container, image+":oci")
 		buildah("commit", "--format", "docker", container, image+":docker")
+		c.fails(with(global, "push", "--tls-verify=false", image+":oci")...)
+		c.fails(with(global, "login", "--tls-verify=false", "-u", r.User, "-p", "wrong", e.host)...)
+		buildah("login", "--tls-verify=false", "-u", r.User, "-p", r.Password, e.host)
 		for _, tag := range []string{":oci", ":docker"} {
 			buildah("push", "--tls-verify=false", image+tag)
 		}

@@ -6,10 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -29,9 +25,11 @@ type registry struct {
 	*testenv.Server
 	// ports and securePorts are the connectors of the repositories.
 	ports, securePorts map[string]int
-	// names are the host names that lead to the server; certificate is the file with its certificate.
-	names       *testenv.Names
-	certificate string
+	// mainTLS is the main port that speaks TLS.
+	mainTLS int
+	// names are the host names that lead to the server; certificate is the file with its certificate, key that with the private key.
+	names            *testenv.Names
+	certificate, key string
 }
 
 // entry is a way to reach a repository.
@@ -58,11 +56,17 @@ var modes = []mode{{"basic", basic}, {"bearer", bearer}}
 // newRegistry starts a server on which anonymous callers may read from the bearer repository.
 func newRegistry(t *testing.T) *registry {
 	t.Helper()
-	r := &registry{ports: map[string]int{}, securePorts: map[string]int{}, names: testenv.NewNames(t, basic, bearer, secureHost)}
-	var key string
-	r.certificate, key = testenv.Certificate(t, secureHost+"."+testenv.Domain)
+	hosts := []string{basic, bearer, secureHost, proxyHost}
+	r := &registry{
+		ports: map[string]int{}, securePorts: map[string]int{}, mainTLS: testenv.FreePort(t), names: testenv.NewNames(t, hosts...),
+	}
+	for i := range hosts {
+		hosts[i] += "." + testenv.Domain
+	}
+	r.certificate, r.key = testenv.Certificate(t, hosts...)
 	r.Server = testenv.StartServer(t, testenv.ServerOptions{Env: []string{
-		"REPOMGR_ANONYMOUS=true", "REPOMGR_TLS_CERTIFICATE=" + r.certificate, "REPOMGR_TLS_KEY=" + key,
+		"REPOMGR_ANONYMOUS=true", "REPOMGR_TLS_CERTIFICATE=" + r.certificate, "REPOMGR_TLS_KEY=" + r.key,
+		fmt.Sprintf("REPOMGR_TLS_LISTEN=127.0.0.1:%d", r.mainTLS),
 	}})
 	for _, name := range []string{basic, bearer} {
 		r.ports[name], r.securePorts[name] = testenv.FreePort(t), testenv.FreePort(t)
@@ -74,8 +78,11 @@ func newRegistry(t *testing.T) *registry {
 	return r
 }
 
-// secureHost is the name in the server's certificate.
-const secureHost = "secure"
+// Host names in the server's certificate, beside the subdomains: its own, and that of a proxy before it.
+const (
+	secureHost = "secure"
+	proxyHost  = "proxy"
+)
 
 // call sends a request to the REST API as the administrator.
 func (r *registry) call(t *testing.T, method, path, body string, want int) string {
@@ -113,122 +120,42 @@ func (r *registry) entries(repository string) []entry {
 	}
 }
 
-// each runs a test on a new server for every entry and way to sign in.
-func each(t *testing.T, test func(t *testing.T, r *registry, e entry)) {
-	t.Helper()
-	r := newRegistry(t)
-	r.each(t, func(t *testing.T, e entry) { test(t, r, e) })
+// secureEntries are the ways by the main port that speaks TLS.
+func (r *registry) secureEntries(repository string) []entry {
+	main := fmt.Sprintf("%s.%s:%d", secureHost, testenv.Domain, r.mainTLS)
+	subdomain := fmt.Sprintf("%s.%s:%d", repository, testenv.Domain, r.mainTLS)
+	return []entry{
+		{name: "path-tls", host: main, prefix: main + "/" + repository, repository: repository, secure: true},
+		{name: "subdomain-tls", host: subdomain, prefix: subdomain, repository: repository, secure: true},
+	}
 }
 
-func (r *registry) each(t *testing.T, test func(t *testing.T, e entry)) {
+// story is what a test does on an entry.
+type story func(t *testing.T, r *registry, e entry)
+
+// each tells a story on a new server for every entry and way to sign in.
+func each(t *testing.T, tell story) {
+	t.Helper()
+	r := newRegistry(t)
+	r.each(t, r.entries, tell)
+}
+
+// each tells a story on the entries to each of the two repositories.
+func (r *registry) each(t *testing.T, entries func(repository string) []entry, tell story) {
 	t.Helper()
 	for _, m := range modes {
-		for _, e := range r.entries(m.repository) {
-			t.Run(m.name+"/"+e.name, func(t *testing.T) { test(t, e) })
+		for _, e := range entries(m.repository) {
+			t.Run(m.name+"/"+e.name, func(t *testing.T) { tell(t, r, e) })
 		}
 	}
 }
 
-// client is a command-line program with an environment of its own.
-type client struct {
-	t    *testing.T
-	path string
-	env  []string
-	// dir is where it runs; empty for a new directory each time.
-	dir    string
-	names  *testenv.Names
-	secure bool
-}
-
-// newClient finds a program, gives it a home of its own, and lets it know the server's names and certificate.
-func newClient(t *testing.T, r *registry, e entry, name string, env ...string) *client {
-	t.Helper()
-	home := t.TempDir()
-	c := &client{t: t, path: testenv.Tool(t, name), names: r.names, secure: e.secure}
-	c.env = append(append(os.Environ(), "HOME="+home, "XDG_RUNTIME_DIR="+home, "DOCKER_CONFIG="+home+"/docker",
-		// Whatever else a client asks for, it doesn't leave the machine.
-		"HTTP_PROXY=http://127.0.0.1:1", "HTTPS_PROXY=http://127.0.0.1:1", "NO_PROXY=127.0.0.0/8,localhost,."+testenv.Domain), env...)
-	if e.secure {
-		c.env = append(c.env, "SSL_CERT_FILE="+r.certificate)
-	}
-	return c
-}
-
-// plain are the options that let clients do without TLS, or without a certificate they know. By TLS, tests don't use them.
-var plain = []string{"--tls-verify=false", "--src-tls-verify=false", "--dest-tls-verify=false", "--plain-http", "--from-plain-http",
-	"--to-plain-http", "--insecure", "--allow-http-registry"}
-
-func (c *client) try(stdin string, args ...string) (string, error) {
-	if c.secure {
-		args = slices.DeleteFunc(slices.Clone(args), func(arg string) bool { return slices.Contains(plain, arg) })
-	}
-	command := c.names.Command(c.path, args...)
-	cmd := exec.CommandContext(c.t.Context(), command[0], command[1:]...)
-	if cmd.Dir = c.dir; cmd.Dir == "" {
-		cmd.Dir = c.t.TempDir()
-	}
-	cmd.Env, cmd.Stdin = c.env, strings.NewReader(stdin)
-	out, err := cmd.CombinedOutput()
-	return string(out), err
-}
-
-// run runs a command that must succeed, and returns what it printed.
-func (c *client) run(args ...string) string {
-	c.t.Helper()
-	return c.runWith("", args...)
-}
-
-// runWith is run with something to read for the command.
-func (c *client) runWith(stdin string, args ...string) string {
-	c.t.Helper()
-	out, err := c.try(stdin, args...)
-	if err != nil {
-		c.t.Fatalf("%s: %v\n%s", strings.Join(args, " "), err, out)
-	}
-	return out
-}
-
-// fails runs a command that must fail, and returns what it printed.
-func (c *client) fails(args ...string) string {
-	c.t.Helper()
-	return c.failsWith("", args...)
-}
-
-// failsWith is fails with something to read for the command.
-func (c *client) failsWith(stdin string, args ...string) string {
-	c.t.Helper()
-	out, err := c.try(stdin, args...)
-	if err == nil {
-		c.t.Fatalf("%s: succeeded\n%s", strings.Join(args, " "), out)
-	}
-	return out
-}
-
-// anonymous runs a reading command without credentials: it must succeed where anonymous callers may read, and fail elsewhere.
-func anonymous(t *testing.T, e entry, c *client, args ...string) {
-	t.Helper()
-	if e.repository == bearer {
-		c.run(args...)
-	} else {
-		c.fails(args...)
-	}
-}
-
-// wants checks that a command's output contains something.
-func wants(t *testing.T, out, want string) {
-	t.Helper()
-	if !strings.Contains(out, want) {
-		t.Errorf("output does not contain %q:\n%s", want, out)
-	}
-}
-
-func trim(s string) string { return strings.TrimSpace(s) }
-
-func countLines(s string) int { return strings.Count(s, "\n") }
-
-func write(t *testing.T, dir, name, body string) {
-	t.Helper()
-	if err := os.WriteFile(filepath.Join(dir, name), []byte(body), 0o600); err != nil {
-		t.Fatal(err)
-	}
+// TestMainPortTLS: by TLS, the main port is what it is without. Here cosign can use subdomains: it verifies by plain HTTP only what
+// is at an address.
+func TestMainPortTLS(t *testing.T) {
+	r := newRegistry(t)
+	t.Run("crane", func(t *testing.T) { r.each(t, r.secureEntries, craneStory) })
+	t.Run("skopeo", func(t *testing.T) { r.each(t, r.secureEntries, skopeoStory) })
+	t.Run("cosign", func(t *testing.T) { r.each(t, r.secureEntries, cosignStory) })
+	t.Run("docker", func(t *testing.T) { r.each(t, r.secureEntries, dockerStory(t, r)) })
 }

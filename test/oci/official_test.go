@@ -44,19 +44,19 @@ func TestOfficialConformance(t *testing.T) {
 }
 
 // behindProxy is an entry that the program can use, which knows neither a prefix of paths nor another Host than that of the address:
-// a reverse proxy on an address of its own that adds them.
+// a reverse proxy on an address of its own. It does what docs/formats/docker.md asks of one: /v2/ is mapped to the entry's, and Location
+// back; paths with the entry's prefix, which realm and Link have, pass unchanged.
 func behindProxy(t *testing.T, e entry) entry {
 	t.Helper()
 	target, err := url.Parse(e.root)
 	if err != nil {
 		t.Fatal(err)
 	}
-	front := httptest.NewServer(&httputil.ReverseProxy{
+	proxy := &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(target)
 			r.SetXForwarded()
-			// The realm of the server's challenges has the prefix already.
-			if e.base != "" && !strings.HasPrefix(r.In.URL.Path, e.base) {
+			if strings.HasPrefix(r.In.URL.Path, "/v2/") {
 				r.Out.URL.Path, r.Out.URL.RawPath = e.base+r.In.URL.Path, ""
 			}
 			if e.host != "" {
@@ -64,14 +64,20 @@ func behindProxy(t *testing.T, e entry) entry {
 			}
 		},
 		ModifyResponse: func(res *http.Response) error {
-			if location := res.Header.Get("Location"); location != "" {
-				res.Header.Set("Location", strings.TrimPrefix(location, e.base))
+			if after, ok := strings.CutPrefix(res.Header.Get("Location"), e.base+"/v2/"); ok {
+				res.Header.Set("Location", "/v2/"+after)
 			}
 			return nil
 		},
-	})
-	t.Cleanup(front.Close)
-	return entry{name: e.name, root: front.URL}
+	}
+	front := http.NewServeMux()
+	front.Handle("/v2/", proxy)
+	if e.base != "" {
+		front.Handle(e.base+"/", proxy)
+	}
+	server := httptest.NewServer(front)
+	t.Cleanup(server.Close)
+	return entry{name: e.name, root: server.URL}
 }
 
 // runConformance runs the program and demands that it passes and skips nothing.
