@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -116,7 +117,7 @@ func Start(ctx context.Context, cfg config.Config, log *slog.Logger, version str
 		return nil, err
 	}
 	a.onStop(func(ctx context.Context) error { listener.Shutdown(ctx); return nil })
-	handler := httpapi.Handler(repositories, rest)
+	handler, open := gate(httpapi.Handler(repositories, rest))
 	if a.addr, err = listener.Main(cfg.Listen, false, handler); err != nil {
 		return nil, err
 	}
@@ -130,10 +131,23 @@ func Start(ctx context.Context, cfg config.Config, log *slog.Logger, version str
 	})
 	repositories.Start(background)
 	a.onStop(func(context.Context) error { repositories.Close(); return nil })
+	open()
 	// The start used memory that serving doesn't need: the API's description, and a password's hash.
 	go debug.FreeOSMemory()
 	log.Info("ready", "address", a.addr.String(), "version", version, "took", time.Since(began).Round(time.Millisecond))
 	return a, nil
+}
+
+// gate lets requests wait until open is called: whoever hears that the server is there finds all its ports.
+func gate(h http.Handler) (gated http.Handler, open func()) {
+	opened := make(chan struct{})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-opened:
+			h.ServeHTTP(w, r)
+		case <-r.Context().Done():
+		}
+	}), func() { close(opened) }
 }
 
 // loadCertificate reads the certificate; nil when none is configured.
