@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/labstack/echo/v4"
 
@@ -65,10 +66,11 @@ func (s *server) mountBrowse(e *echo.Echo) {
 			escaped := r.URL.EscapedPath()
 			return c.Redirect(http.StatusSeeOther, "./"+escaped[strings.LastIndexByte(escaped, '/')+1:]+"/")
 		}
-		if !isDirectory(directory) {
+		after := c.QueryParam("after")
+		if !isPath(directory) || !isPath(after) {
 			return errs.New(errs.NotFound, "there is no such directory")
 		}
-		children, next, err := s.Browser.Browse(r.Context(), caller, name, directory, c.QueryParam("after"), browseLimit)
+		children, next, err := s.Browser.Browse(r.Context(), caller, name, directory, after, browseLimit)
 		if err != nil {
 			return err
 		}
@@ -83,9 +85,9 @@ func (s *server) mountBrowse(e *echo.Echo) {
 	})
 }
 
-// isDirectory tells whether there can be a directory of that path. The database can't even be asked for others.
-func isDirectory(path string) bool {
-	return strings.ToValidUTF8(path, "") == path && !strings.Contains(path, "//") && !strings.ContainsFunc(path, func(c rune) bool { return c < ' ' })
+// isPath tells whether s can be a path, or a part of one. The database can't even be asked for others.
+func isPath(s string) bool {
+	return utf8.ValidString(s) && !strings.Contains(s, "//") && !strings.ContainsFunc(s, func(c rune) bool { return c < ' ' })
 }
 
 // newListing makes the page. Its links are relative, so that they hold whatever path a proxy in front has put before.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"strings"
 	"time"
-
 )
 
 // Child is what is directly in a directory: a file, or another directory, which is there as long as there are files below it.
@@ -71,4 +70,3 @@ func (s *Store) Children(ctx context.Context, repositoryID int64, directory, aft
 	}
 	return children, more, nil
 }
-

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"github.com/repomgr/repomgr/internal/testenv"
 )
 
 // TestHeaders: nothing that somebody stored acts as a part of the server's own site.
@@ -73,7 +75,11 @@ func TestPolicies(t *testing.T) {
 
 // TestOneCreates: of those who create the same file at the same time one does, and its bytes are what is read.
 func TestOneCreates(t *testing.T) {
-	s := newServer(t)
+	t.Run("sqlite", func(t *testing.T) { oneCreates(t, newServer(t)) })
+	t.Run("postgres", func(t *testing.T) { oneCreates(t, newServerOn(t, testenv.Postgres(t))) })
+}
+
+func oneCreates(t *testing.T, s *server) {
 	s.get(t, files, "/none").want(t, 404)
 	for round := range 10 {
 		path := fmt.Sprintf("/created/%d", round)
@@ -128,7 +134,7 @@ func TestBrowse(t *testing.T) {
 	s.do(t, "GET", browse+files, nil).want(t, 303).wantHeader(t, "Location", "./files/")
 	s.do(t, "GET", browse+files+"/dir", nil).want(t, 303).wantHeader(t, "Location", "./dir/")
 	s.do(t, "GET", browse+once+"/", nil).want(t, 200) // an empty repository
-	for _, path := range []string{files + "/none/", files + "/dir/a.txt/", "none/", files + "/dir//", files + "/%00/", files + "/%FF/", files + "/dir/../"} {
+	for _, path := range []string{files + "/none/", files + "/dir/a.txt/", "none/", files + "/dir//", files + "/%00/", files + "/%FF/", files + "/dir/../", files + "/?after=%00", files + "/?after=%FF"} {
 		s.do(t, "GET", browse+path, nil).want(t, 404)
 	}
 	for _, path := range []string{files + "/", files + "/none/", "none/"} {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/repomgr/repomgr/core/app"
 	"github.com/repomgr/repomgr/core/config"
+	"github.com/repomgr/repomgr/internal/testenv"
 )
 
 const password = "raw-admin"
@@ -32,10 +33,18 @@ type server struct {
 	address string
 }
 
+func TestMain(m *testing.M) { testenv.Main(m) }
+
 func newServer(t *testing.T) *server {
 	t.Helper()
+	return newServerOn(t, "")
+}
+
+// newServerOn starts a server on a database: SQLite with an empty URL.
+func newServerOn(t *testing.T, databaseURL string) *server {
+	t.Helper()
 	log := &bytes.Buffer{}
-	cfg := config.Config{Data: t.TempDir(), Listen: "127.0.0.1:0", AdminPassword: password}
+	cfg := config.Config{Data: t.TempDir(), Listen: "127.0.0.1:0", AdminPassword: password, DatabaseURL: databaseURL}
 	a, err := app.Start(context.Background(), cfg, slog.New(slog.NewTextHandler(log, nil)), "test")
 	if err != nil {
 		t.Fatal(err)
