@@ -75,9 +75,10 @@ func TestTransferSurvivesChange(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.SetBasicAuth("admin", "secret-password")
+	r.Header.Set("Expect", "100-continue") // the body is asked for when the request is being served
 	answer := make(chan string, 1)
 	go func() {
-		resp, err := http.DefaultClient.Do(r)
+		resp, err := (&http.Client{Transport: &http.Transport{ExpectContinueTimeout: time.Minute}}).Do(r)
 		if err != nil {
 			answer <- err.Error()
 			return

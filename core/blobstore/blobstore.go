@@ -21,6 +21,10 @@ var (
 	ErrFull = errors.New("blob store full")
 	// ErrReadOnly: the store's medium refuses writes.
 	ErrReadOnly = errors.New("blob store read-only")
+	// ErrMedium: the store's medium reports errors. Of reads it says nothing about other bytes than those.
+	ErrMedium = errors.New("blob store's medium reports errors")
+	// ErrExhausted: this process, or the machine, has no room for another open file.
+	ErrExhausted = errors.New("too many open files")
 	// ErrOffset: an Append does not start where the upload ends.
 	ErrOffset = errors.New("offset is not the end of the upload")
 	// ErrBusy: another request is writing to the same upload.
@@ -38,6 +42,9 @@ type Info struct {
 	Digests map[digest.Algorithm]digest.Digest
 	// ModTime is when the bytes became durable.
 	ModTime time.Time
+	// Irregular tells that what bears the key holds no bytes: it is a directory or a named pipe, for example. Only Walk and Misplaced
+	// tell of such; for all others there is nothing with the key.
+	Irregular bool
 }
 
 // Reader reads stored bytes. A file store returns the *os.File itself, so that net/http can use sendfile: don't wrap it.
@@ -61,7 +68,7 @@ type Store interface {
 	Stat(ctx context.Context, key string) (Info, error)
 	// Delete removes the bytes. Deleting what is not there is no error.
 	Delete(ctx context.Context, key string) error
-	// Walk calls fn for all stored bytes in ascending byte order of keys greater than after, each once. Bytes stored
+	// Walk calls fn for all stored bytes, and what is irregular in their place, in ascending byte order of keys greater than after, each once. Bytes stored
 	// or deleted during the walk may or may not be seen. It stops at fn's first error and returns it.
 	Walk(ctx context.Context, after string, fn func(Info) error) error
 }
@@ -98,10 +105,38 @@ type Uploader interface {
 	// are refused with a *DigestError and the upload stays as it is; want's algorithm is among Info.Digests, and is
 	// computed by reading the bytes once more if Begin was not told of it.
 	Finish(ctx context.Context, owner, id string, want digest.Digest) (Info, error)
+	// Reopen takes back a Finish whose bytes could not be recorded: they are the upload's again, and there is nothing with the key.
+	// ErrNotFound when there is nothing with the key, or the upload goes on.
+	Reopen(ctx context.Context, owner, id, key string) error
 	// Cancel ends an upload and drops its bytes. ErrNotFound when there is none.
 	Cancel(ctx context.Context, owner, id string) error
 	// Expire cancels all uploads that did not grow since before; it returns how many.
 	Expire(ctx context.Context, before time.Time) (int, error)
+}
+
+// Stager is a Store whose writes can be read while they go on: what a proxy fetches goes to clients as it comes in.
+type Stager interface {
+	Store
+	// Stage begins a write. algs are digests wanted beside sha256; one that is not known is refused with
+	// digest.ErrDigestUnsupported.
+	Stage(ctx context.Context, algs ...digest.Algorithm) (Stage, error)
+}
+
+// Stage is a write in progress. Nobody knows its bytes by a key before Commit. Open may be called at any time, from any goroutine,
+// until Close; the other methods are one goroutine's.
+type Stage interface {
+	// Append reads r to its end onto the stage, and calls grown, which must not block, each time when there is more to read,
+	// with the size so far. What came before an error of r is kept: another Append goes on behind it.
+	Append(ctx context.Context, r io.Reader, grown func(size int64)) error
+	// Digests are those of the bytes so far.
+	Digests() map[digest.Algorithm]digest.Digest
+	// Open returns a reader of the bytes, which the caller closes. Where they end now it has io.EOF, and goes on when there are
+	// more. It stays readable after Commit and Close.
+	Open() (Reader, error)
+	// Commit makes the bytes durable under a new key, if and only if the error is nil.
+	Commit(ctx context.Context) (Info, error)
+	// Close drops the bytes, unless they were committed. It is called once, at the end.
+	Close() error
 }
 
 // Quarantiner is a Store that can put bytes aside which nothing names, in place of deleting them: that nothing names them may
@@ -113,6 +148,19 @@ type Quarantiner interface {
 	Quarantine(ctx context.Context, key string) error
 	// Release brings the bytes back under their key. ErrNotFound when there are none in quarantine.
 	Release(ctx context.Context, key string) error
+}
+
+// Tidier is a Quarantiner whose bytes somebody can move to where no key leads: a file that was brought back from a backup to the
+// wrong directory, for example. Nothing finds such bytes but this.
+type Tidier interface {
+	Quarantiner
+	// Misplaced calls fn for all that bears a key and is not where that key's bytes are kept. place says where it is.
+	// fn may call PutBack. It stops at fn's first error and returns it.
+	Misplaced(ctx context.Context, fn func(place string, i Info) error) error
+	// PutBack moves what is at a place that Misplaced told to where its key leads, if nothing is there and the bytes are those
+	// that the key names; it returns whether it did. Else it moves it to the quarantine. What is where it moves something is
+	// never replaced. ErrNotFound when there is nothing at the place.
+	PutBack(ctx context.Context, place string) (back bool, err error)
 }
 
 // DigestError tells that bytes are not those which their digest names.

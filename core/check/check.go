@@ -1,6 +1,6 @@
 // Package check compares what blob stores hold with what the database says they hold, in both directions, and mends what
-// differs. It never deletes: bytes that are missing or wrong become suspect, which the next upload of the same bytes mends, and
-// files that nothing names are moved to the store's quarantine.
+// differs. It never deletes: bytes that are missing or wrong become suspect, which the next upload of the same bytes mends, files in
+// the wrong place are moved to the right one, and those that nothing names to the store's quarantine.
 package check
 
 import (
@@ -96,6 +96,9 @@ type pass struct {
 }
 
 func (p *pass) run() error {
+	if err := p.misplaced(); err != nil {
+		return err
+	}
 	if err := p.compare(); err != nil {
 		return err
 	}
@@ -159,7 +162,7 @@ func (p *pass) row(row store.BlobRow, file *blobstore.Info) error {
 	if row.State == store.Condemned {
 		return nil // its bytes may be gone or not
 	}
-	if row.State == store.Live && !p.options.Rehash && file != nil && file.Size == row.Size && digestOf(file) == row.SHA256 {
+	if row.State == store.Live && !p.options.Rehash && file != nil && !file.Irregular && file.Size == row.Size && digestOf(file) == row.SHA256 {
 		return nil
 	}
 	damage, err := p.inspect(row, file, p.options.Rehash || row.State == store.Suspect)

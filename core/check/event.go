@@ -38,6 +38,8 @@ const (
 	Waiting Kind = "waiting"
 	// Stray: a file has no row, and is too old to get one.
 	Stray Kind = "stray"
+	// Misplaced: a file is not where its name belongs, so that nothing finds it there.
+	Misplaced Kind = "misplaced"
 )
 
 // Finding is a blob or a file that is not as it should be.
@@ -46,18 +48,20 @@ type Finding struct {
 	Store string `json:"store"`
 	Kind  Kind   `json:"kind"`
 	Key   string `json:"key"`
-	// SHA256 is lower-case hex. That of a stray file is from its key, and may be empty.
+	// SHA256 is lower-case hex. That of a stray or misplaced file is from its key, and may be empty.
 	SHA256 string `json:"sha256,omitempty"`
-	// Size is in bytes: what the row says, or what a stray file has.
+	// Size is in bytes: what the row says, or what a stray or misplaced file has.
 	Size   int64  `json:"size"`
 	Detail string `json:"detail,omitempty"`
 	// Assets are those that name the blob, at most 100 of them; Named is how many there are.
 	Assets []store.Place `json:"assets,omitempty"`
 	Named  int64         `json:"named,omitempty"`
-	// ModTime is a stray file's.
+	// ModTime is a stray or misplaced file's.
 	ModTime *time.Time `json:"modified,omitempty"`
 	// Mended tells that a repair did what can be done.
 	Mended bool `json:"mended,omitempty"`
+	// Quarantined tells that it moved the file to quarantine.
+	Quarantined bool `json:"quarantined,omitempty"`
 }
 
 // Summary is what was found in a store.
@@ -69,12 +73,13 @@ type Summary struct {
 	Read int64 `json:"read"`
 	// Recent is how many files have no row but may get one: they are younger than the grace time.
 	Recent int64 `json:"recent"`
-	// Damaged, Sound, Waiting and Strays count findings: Missing, Size, Digest and Unreadable together, and each of the others.
-	Damaged int64 `json:"damaged"`
-	Sound   int64 `json:"sound"`
-	Waiting int64 `json:"waiting"`
-	Strays  int64 `json:"strays"`
-	Mended  int64 `json:"mended"`
+	// Damaged and the next four count findings: Missing, Size, Digest and Unreadable together, and each of the others.
+	Damaged   int64 `json:"damaged"`
+	Sound     int64 `json:"sound"`
+	Waiting   int64 `json:"waiting"`
+	Strays    int64 `json:"strays"`
+	Misplaced int64 `json:"misplaced"`
+	Mended    int64 `json:"mended"`
 	// Alarm is why a repair left stray files where they are.
 	Alarm string `json:"alarm,omitempty"`
 	// Error is why the check of the store ended early.
@@ -82,7 +87,7 @@ type Summary struct {
 }
 
 // Wrong is how many findings are wrong still.
-func (s Summary) Wrong() int64 { return s.Damaged + s.Sound + s.Strays - s.Mended }
+func (s Summary) Wrong() int64 { return s.Damaged + s.Sound + s.Strays + s.Misplaced - s.Mended }
 
 // Result is the outcome for all stores.
 type Result struct {
@@ -132,17 +137,21 @@ func (k Kind) text() string {
 		return "suspect blob waits for an upload"
 	case Stray:
 		return "file without a row"
+	case Misplaced:
+		return "file is in the wrong place"
 	}
 	return string(k)
 }
 
 // mended is what a repair did about a finding.
-func (k Kind) mended() string {
-	switch k {
-	case Sound:
-		return "back in use"
-	case Stray:
+func (f Finding) mended() string {
+	switch {
+	case f.Quarantined:
 		return "moved to quarantine"
+	case f.Kind == Misplaced:
+		return "moved to where it belongs"
+	case f.Kind == Sound:
+		return "back in use"
 	}
 	return "marked as suspect: the next upload of these bytes mends it"
 }
@@ -175,11 +184,11 @@ func (f Finding) String() string {
 	if more := f.Named - int64(len(f.Assets)); more > 0 {
 		fmt.Fprintf(&b, "\n  and by %d more", more)
 	}
-	if f.Named == 0 && f.Kind != Stray {
+	if f.Named == 0 && f.Kind != Stray && f.Kind != Misplaced {
 		b.WriteString("\n  named by nothing that is not deleted")
 	}
 	if f.Mended {
-		b.WriteString("\n  " + f.Kind.mended())
+		b.WriteString("\n  " + f.mended())
 	}
 	return b.String()
 }
@@ -194,7 +203,7 @@ func (s Summary) String() string {
 		n    int64
 		text string
 	}{
-		{s.Damaged, "damaged"}, {s.Sound, "suspect but right"}, {s.Strays, "without a row"}, {s.Mended, "mended"},
+		{s.Damaged, "damaged"}, {s.Sound, "suspect but right"}, {s.Strays, "without a row"}, {s.Misplaced, "misplaced"}, {s.Mended, "mended"},
 		{s.Waiting, "waiting for an upload"}, {s.Recent, "recent and without a row yet"},
 	} {
 		if part.n > 0 {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"syscall"
 
 	"github.com/opencontainers/go-digest"
 
@@ -21,6 +20,9 @@ type damage struct {
 	text string
 }
 
+// irregular is the detail of a finding about a directory, a named pipe and so on.
+const irregular = "what bears the name is not a regular file"
+
 // digestOf is the sha256 in hex that the store knows of a file without reading it; empty when it knows none.
 func digestOf(file *blobstore.Info) string {
 	if d := file.Digests[digest.SHA256]; d != "" {
@@ -33,6 +35,9 @@ func digestOf(file *blobstore.Info) string {
 // its key is not the row's. An error tells that nothing can be said about the bytes.
 func (p *pass) inspect(row store.BlobRow, file *blobstore.Info, read bool) (damage, error) {
 	f, size, err := p.place.Store.Open(p.ctx, row.Key)
+	if errors.Is(err, blobstore.ErrNotFound) && file != nil && file.Irregular {
+		return damage{Missing, irregular}, nil
+	}
 	if errors.Is(err, blobstore.ErrNotFound) {
 		return damage{kind: Missing}, nil
 	}
@@ -71,7 +76,7 @@ func (p *pass) inspect(row store.BlobRow, file *blobstore.Info, read bool) (dama
 // unreadable is the damage that an error of the file system tells of. Only what says that the medium has lost the bytes counts:
 // after any other error, such as too many open files, they may be all right.
 func unreadable(err error) (damage, error) {
-	if errors.Is(err, syscall.EIO) || errors.Is(err, syscall.EBADMSG) {
+	if errors.Is(blobstore.Fault(err), blobstore.ErrMedium) {
 		return damage{Unreadable, err.Error()}, nil
 	}
 	return damage{}, err

@@ -39,8 +39,19 @@ func (p *pass) sweep() error {
 			return err
 		}
 		p.summary.Strays++
-		return p.found(Finding{Kind: Stray, Key: file.Key, SHA256: digestOf(file), Size: file.Size, ModTime: &file.ModTime, Mended: quarantiner != nil})
+		f := lost(Stray, *file)
+		f.Mended, f.Quarantined = quarantiner != nil, quarantiner != nil
+		return p.found(f)
 	})
+}
+
+// lost is a finding about a file that nothing finds.
+func lost(kind Kind, file blobstore.Info) Finding {
+	f := Finding{Kind: kind, Key: file.Key, SHA256: digestOf(&file), Size: file.Size, ModTime: &file.ModTime}
+	if file.Irregular {
+		f.Detail = irregular
+	}
+	return f
 }
 
 // quarantine moves a stray file out of the way, and tells whether it was one.

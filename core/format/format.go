@@ -85,6 +85,8 @@ type Route struct {
 	Aliases []string
 	// List is the question of a Query route.
 	List content.List
+	// Variant is what of an Index document is wanted, in the format's own words; empty for all, or the beginning.
+	Variant string
 	// Along selects assets that are deleted together with the one at Path.
 	Along *content.List
 	// Handler serves protocol endpoints that are more than a file: upload sessions, login. The core has authenticated
@@ -315,6 +317,8 @@ type View interface {
 type Document struct {
 	Body        []byte
 	ContentType string
+	// Next is where the rest begins of a document that comes in pages; empty on the last one.
+	Next string
 }
 
 // Entrance is implemented by a format whose clients can't be given a URL prefix: it gets paths of the main port.

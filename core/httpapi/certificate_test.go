@@ -83,7 +83,7 @@ func TestTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	if b, err := io.ReadAll(resp.Body); err != nil || string(b) != "HTTP/2.0" {
+	if b, err := io.ReadAll(resp.Body); err != nil || string(b) != "HTTP/1.1" {
 		t.Errorf("answer: %q, %v", b, err)
 	}
 	if got := subject(t, addr); got != "first" {

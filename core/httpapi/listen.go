@@ -63,7 +63,8 @@ func NewListener(address string, certificate *Certificate, limits Limits, log *s
 	if limits.Connections == 0 {
 		limits.Connections = crowdDefault
 	}
-	l.crowd = newCrowd(min(limits.Connections, openFiles()*3/4))
+	// A transfer takes a file beside its connection, and the rest of the server needs some.
+	l.crowd = newCrowd(min(limits.Connections, openFiles()/3))
 	return l, nil
 }
 
@@ -115,15 +116,12 @@ func (l *Listener) serve(socket net.Listener, secure bool, h http.Handler) *http
 		MaxHeaderBytes:    maxHeader,
 		ConnState:         l.crowd.note,
 		ErrorLog:          slog.NewLogLogger(l.log.Handler(), slog.LevelDebug),
+		Protocols:         new(http.Protocols),
 	}
+	s.Protocols.SetHTTP1(true) // see docs/adr/0009-http-1.md
 	run := s.Serve
 	if secure {
 		s.TLSConfig = l.certificate.config()
-		// A blob that is pushed over one HTTP/2 stream must not wait for window updates.
-		s.HTTP2 = &http.HTTP2Config{
-			MaxReceiveBufferPerStream: 4 << 20, MaxReceiveBufferPerConnection: 16 << 20,
-			SendPingTimeout: l.stall, PingTimeout: headerTimeout,
-		}
 		run = func(socket net.Listener) error { return s.ServeTLS(socket, "", "") }
 	}
 	l.mu.Lock()

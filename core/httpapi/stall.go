@@ -13,9 +13,8 @@ import (
 const (
 	// stallDefault is how long a client may neither send nor take a byte.
 	stallDefault = 2 * time.Minute
-	// part is how much of a file is given to the kernel at once, as the deadline can only be moved in between. With
-	// stallDefault a client that takes less than 4.4 kB a second is given up. Smaller parts would cost time: the kernel sends up to
-	// 4 MiB by one call.
+	// part is how much of a file is given to the kernel at once: the deadline is moved in between. Smaller parts would cost time, as
+	// the kernel sends up to 4 MiB by one call.
 	part = 512 << 10
 	// linger is how long the rest of a body is waited for that nobody reads. The answer goes out after it.
 	linger = 5 * time.Second
@@ -31,26 +30,38 @@ type conn struct {
 	waits atomic.Int64
 	// renewed is when the deadline of writes was last moved, in Unix nanoseconds. A write that follows soon leaves it.
 	renewed atomic.Int64
+	// sent is how many bytes were given to the kernel, taken how many of them the client had when a deadline was last met.
+	sent, taken atomic.Int64
 	// foreign tells that somebody else has set a deadline, which then counts.
 	foreign atomic.Bool
 }
 
 // Write implements net.Conn.
-func (c *conn) Write(p []byte) (int, error) {
-	c.renew()
-	n, err := c.TCPConn.Write(p)
-	c.given(err)
-	return n, err
+func (c *conn) Write(p []byte) (n int, err error) {
+	for {
+		var m int
+		c.renew()
+		m, err = c.TCPConn.Write(p[n:])
+		n += m
+		if !c.moves(int64(m), err) {
+			c.given(err)
+			return n, err
+		}
+	}
 }
 
-// ReadFrom sends r. A file goes out by sendfile.
+// ReadFrom sends r. A file goes out by sendfile, and after a write that came to its deadline goes on where the kernel left off.
 func (c *conn) ReadFrom(r io.Reader) (n int64, err error) {
 	limited, _ := r.(*io.LimitedReader)
+	source := r
 	if limited != nil {
-		r = limited.R // the kernel's way is taken for one layer only
+		source = limited.R // the kernel's way is taken for one layer only
+	}
+	if _, ok := source.(*os.File); !ok {
+		return io.Copy(struct{ io.Writer }{c}, r)
 	}
 	for err == nil {
-		next := &io.LimitedReader{R: r, N: part}
+		next := &io.LimitedReader{R: source, N: part}
 		if limited != nil {
 			next.N = min(part, limited.N)
 		}
@@ -61,12 +72,35 @@ func (c *conn) ReadFrom(r io.Reader) (n int64, err error) {
 		if limited != nil {
 			limited.N -= m
 		}
+		if c.moves(m, err) {
+			err = nil
+			continue
+		}
 		if next.N > 0 || limited != nil && limited.N == 0 {
 			break // r has ended, or all is sent
 		}
 	}
 	c.given(err)
 	return n, err
+}
+
+// moves tells, when a write that gave n bytes to the kernel came to its deadline, whether the client has taken any since the last
+// deadline: then it is slow, and may go on. The kernel wakes a writer only when a good part of its buffer, of some megabytes, is free.
+func (c *conn) moves(n int64, err error) bool {
+	sent := c.sent.Add(n)
+	if err == nil || c.foreign.Load() || !errors.Is(err, os.ErrDeadlineExceeded) {
+		return false
+	}
+	waiting, ok := unacknowledged(c.TCPConn)
+	if !ok {
+		return false
+	}
+	taken := sent - waiting
+	if taken <= c.taken.Swap(taken) {
+		return false
+	}
+	c.renewed.Store(0)
+	return true
 }
 
 // given notes how a write ended. What a client doesn't take must not stay in the kernel, which would offer it for minutes after

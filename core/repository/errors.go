@@ -40,10 +40,8 @@ func storeError(err error) error {
 		return errs.Wrap(errs.TooLarge, err, "the request body is larger than %d bytes", tooLarge.Limit)
 	case errors.As(err, &broken):
 		return errs.Wrap(errs.Invalid, err, "the request body ended early")
-	case errors.Is(err, blobstore.ErrFull):
-		return errs.Wrap(errs.StorageFull, err, "the blob store's disk is full")
-	case errors.Is(err, blobstore.ErrReadOnly):
-		return later(errs.Wrap(errs.ReadOnly, err, "the blob store's disk is read-only"))
+	case blobstore.Fault(err) != nil:
+		return storeFault(err)
 	case errors.Is(err, blobstore.ErrUnavailable):
 		return later(errs.Wrap(errs.Unavailable, err, "the blob store is unavailable"))
 	case errors.Is(err, blobstore.ErrOffset):
@@ -54,6 +52,19 @@ func storeError(err error) error {
 		return errs.Wrap(errs.Invalid, err, "the request was given up")
 	}
 	return err
+}
+
+// storeFault gives an error that blobstore.Fault knows its kind.
+func storeFault(err error) error {
+	switch fault := blobstore.Fault(err); {
+	case errors.Is(fault, blobstore.ErrFull):
+		return errs.Wrap(errs.StorageFull, err, "the blob store's disk is full")
+	case errors.Is(fault, blobstore.ErrReadOnly):
+		return later(errs.Wrap(errs.ReadOnly, err, "the blob store's disk is read-only"))
+	case errors.Is(fault, blobstore.ErrExhausted):
+		return later(errs.Wrap(errs.Unavailable, err, "the server has too many open files"))
+	}
+	return later(errs.Wrap(errs.Unavailable, err, "the blob store's disk reports errors"))
 }
 
 // later asks the client to come again.

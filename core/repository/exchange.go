@@ -95,7 +95,7 @@ func (x *exchange) receive(ctx context.Context, route format.Route, r io.Reader)
 		x.discard(ctx, staged.Key)
 		return nil, err
 	}
-	return x.commit(ctx, route, staged, records)
+	return x.commit(ctx, staged, records, x.discard)
 }
 
 // parsable checks received bytes, and waits for the permission to parse them: that takes a multiple of a document's size, and
@@ -112,12 +112,15 @@ func (x *exchange) parsable(ctx context.Context, route format.Route, info blobst
 	if route.MaxSize == 0 {
 		return nil
 	}
-	return storeError(x.manager.parsing.Acquire(ctx, info.Size))
+	return storeError(x.manager.parsing.Acquire(ctx, parsingWeight(info.Size)))
 }
+
+// parsingWeight is what a document takes of maxParsing.
+func parsingWeight(size int64) int64 { return min(size*parsingCost, maxParsing) }
 
 func (x *exchange) parsed(route format.Route, size int64) {
 	if route.MaxSize > 0 {
-		x.manager.parsing.Release(size)
+		x.manager.parsing.Release(parsingWeight(size))
 	}
 }
 
@@ -141,7 +144,7 @@ func (x *exchange) receiveSmall(ctx context.Context, route format.Route, doc []b
 		return nil, storeError(err)
 	}
 	staged.Key = info.Key
-	return x.commit(ctx, route, staged, records)
+	return x.commit(ctx, staged, records, x.discard)
 }
 
 // algorithms are the digests to compute, beside sha256, of bytes that come for the route.
@@ -209,11 +212,12 @@ func (x *exchange) ingest(ctx context.Context, route format.Route, staged conten
 	return records, x.fillTypes(records, open)
 }
 
-// commit records staged bytes, in one transaction. What was staged is deleted when it turns out not to be needed.
-func (x *exchange) commit(ctx context.Context, route format.Route, staged content.Staged, records []format.Record) ([]content.Asset, error) {
+// commit records staged bytes, in one transaction. What was staged is deleted when it turns out not to be needed, and left to
+// failed when it could not be recorded.
+func (x *exchange) commit(ctx context.Context, staged content.Staged, records []format.Record, failed func(ctx context.Context, key string)) ([]content.Asset, error) {
 	assetRecords, err := x.assetRecords(records)
 	if err != nil {
-		x.discard(ctx, staged.Key)
+		failed(ctx, staged.Key)
 		return nil, err
 	}
 	assets := make([]content.Asset, len(records))
@@ -243,7 +247,7 @@ func (x *exchange) commit(ctx context.Context, route format.Route, staged conten
 	// A row may name the bytes when a commit's answer was lost.
 	switch {
 	case err != nil && !store.InDoubt(err):
-		x.discard(ctx, staged.Key)
+		failed(ctx, staged.Key)
 	case err == nil && blob.Key != staged.Key:
 		err = x.settle(ctx, blob, staged)
 	}
@@ -395,10 +399,18 @@ func (u *upload) Commit(ctx context.Context, route format.Route) ([]content.Asse
 		return f, err
 	})
 	if err != nil {
-		x.discard(ctx, staged.Key)
+		u.reopen(ctx, staged.Key)
 		return nil, err
 	}
-	return x.commit(ctx, route, staged, records)
+	return x.commit(ctx, staged, records, u.reopen)
+}
+
+// reopen gives the session its bytes back, for a client that comes again.
+func (u *upload) reopen(ctx context.Context, key string) {
+	if err := u.x.repo.store.Reopen(context.WithoutCancel(ctx), u.owner, u.state.ID, key); err != nil {
+		u.x.manager.log.Warn("an upload that could not be recorded is lost", "repo", u.x.repo.Name(), "upload", u.state.ID, "err", err)
+		u.x.discard(ctx, key)
+	}
 }
 
 func (u *upload) Cancel(ctx context.Context) error {
@@ -462,11 +474,18 @@ func (x *exchange) source(ctx context.Context, route format.Route, from format.L
 	return a, nil
 }
 
+// mountable tells whether the caller may have an asset's bytes: a token for the target only has no say about them, but what
+// everybody may read, its holder may read as well.
 func (x *exchange) mountable(repo *Repository, a content.Asset) bool {
-	if a.Blob.Suspect || a.Blob.StoreID != x.repo.store.id || x.principal.Anonymous && repo.access.NoAnonymous {
+	if a.Blob.Suspect || a.Blob.StoreID != x.repo.store.id {
 		return false
 	}
-	return x.manager.security.Allowed(x.principal, repo.config.Format, repo.config.Name, content.Read, a.Path, a.Name)
+	for _, p := range []security.Principal{x.principal, security.Nobody()} {
+		if !(p.Anonymous && repo.access.NoAnonymous) && x.manager.security.Allowed(p, repo.config.Format, repo.config.Name, content.Read, a.Path, a.Name) {
+			return true
+		}
+	}
+	return false
 }
 
 func (x *exchange) holder(ctx context.Context, route format.Route, gone error) (content.Asset, error) {

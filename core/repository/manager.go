@@ -61,10 +61,13 @@ type Manager struct {
 	closed       bool
 }
 
-// maxParsing is how many bytes of documents are parsed at once. A document may have a quarter of it (MaxSize of a route).
+// maxParsing is how many bytes of documents are parsed and recorded at once, each counted parsingCost times: that is what they
+// become in memory. A document may have a quarter of it (MaxSize of a route).
 const maxParsing = 16 << 20
 
-// maxGenerating is how many documents are made at once: a large one may take 100 MB while it is.
+const parsingCost = 4
+
+// maxGenerating is how many documents are made at once: a large one may take 30 MB while it is.
 const maxGenerating = 2
 
 // NewManager returns a manager of the repositories in the database. Start opens their connectors.

@@ -341,37 +341,19 @@ func (x *exchange) serveDocument(w http.ResponseWriter, r *http.Request) error {
 	if p.generator == nil {
 		return fmt.Errorf("format %s has an index route but no Generator", x.repo.config.Format)
 	}
-	ctx := r.Context()
-	// A document that had to be made may be large until it is cut down to what was asked for.
-	made := false
-	defer func() {
-		if made {
-			x.manager.generating.Release(1)
-		}
-	}()
-	doc, err := x.manager.caches.documents.get(place{x.repo.id, x.route.Path}, store.NameSlot(x.repo.id, x.route.Name), func() (format.Document, error) {
-		if err := x.manager.generating.Acquire(ctx, 1); err != nil {
-			return format.Document{}, err
-		}
-		made = true
-		return p.generator.Generate(ctx, x.route, x)
-	})
+	h := w.Header()
+	doc, f, err := x.document(r, h)
 	if err != nil {
 		return err
 	}
-	h := w.Header()
-	if p.rewriter != nil {
-		if doc, err = p.rewriter.Rewrite(r, x.entry, x.route, doc, h); err != nil {
-			return err
-		}
-	}
-	if made {
-		x.manager.generating.Release(1)
-		made = false
-	}
 	h["Content-Type"] = []string{doc.ContentType}
-	h["Etag"] = []string{`"` + digest.FromBytes(doc.Body).String() + `"`}
 	h["X-Content-Type-Options"] = nosniff
+	if f != nil {
+		defer f.Close()
+		http.ServeContent(w, r, "", time.Time{}, f)
+		return nil
+	}
+	h["Etag"] = []string{`"` + digest.FromBytes(doc.Body).String() + `"`}
 	if !plainGet(r) {
 		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(doc.Body))
 		return nil
@@ -382,6 +364,54 @@ func (x *exchange) serveDocument(w http.ResponseWriter, r *http.Request) error {
 		_, _ = w.Write(doc.Body)
 	}
 	return nil
+}
+
+// document makes the document that the route asks for. A large one is in a file, with its ETag set: clients may take long over it,
+// and there may be many.
+func (x *exchange) document(r *http.Request, h http.Header) (format.Document, blobstore.Reader, error) {
+	ctx, m, p := r.Context(), x.manager, x.repo.plugin
+	made := false
+	defer func() {
+		if made {
+			m.generating.Release(1)
+		}
+	}()
+	key := place{x.repo.id, x.route.Path + "?" + x.route.Variant}
+	doc, err := m.caches.documents.get(key, store.NameSlot(x.repo.id, x.route.Name), func() (format.Document, error) {
+		if err := m.generating.Acquire(ctx, 1); err != nil {
+			return format.Document{}, err
+		}
+		made = true
+		return p.generator.Generate(ctx, x.route, x)
+	})
+	if err == nil && p.rewriter != nil {
+		doc, err = p.rewriter.Rewrite(r, x.entry, x.route, doc, h)
+	}
+	if err != nil || len(doc.Body) <= maxDocument {
+		return doc, nil, err
+	}
+	f, etag, err := x.repo.spool(ctx, doc.Body)
+	if err != nil {
+		x.manager.log.Warn("a large document can't be put aside while it is sent", "repo", x.repo.Name(), "path", x.route.Path, "err", err)
+		return doc, nil, nil // reads go on when the disk is full
+	}
+	h["Etag"] = []string{`"` + etag.String() + `"`}
+	doc.Body = nil
+	return doc, f, nil
+}
+
+// spool puts bytes into a file that is gone when the reader is closed.
+func (r *Repository) spool(ctx context.Context, body []byte) (blobstore.Reader, digest.Digest, error) {
+	stage, err := r.store.Stage(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	defer stage.Close()
+	if err := stage.Append(ctx, bytes.NewReader(body), nil); err != nil {
+		return nil, "", err
+	}
+	f, err := stage.Open()
+	return f, stage.Digests()[digest.SHA256], err
 }
 
 // remove deletes the asset at the route's path, and those that go along with it, in one transaction.

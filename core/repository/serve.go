@@ -44,7 +44,7 @@ func (m *Manager) ServeMain(w http.ResponseWriter, r *http.Request) bool {
 			continue
 		}
 		if len(t.subdomains) > 0 {
-			if repo := t.subdomains[firstLabel(r.Host)]; repo != nil && repo.plugin == p {
+			if repo := t.subdomain(r); repo != nil && repo.plugin == p {
 				m.serve(w, r, repo, format.Entry{}, path)
 				return true
 			}
@@ -74,9 +74,21 @@ func hasPrefix(path string, prefixes []string) bool {
 	return false
 }
 
+// subdomain is the repository that the host names: that of the request, which a proxy in front may have chosen, or else the one
+// that the client used.
+func (t *table) subdomain(r *http.Request) *Repository {
+	if repo := t.subdomains[firstLabel(r.Host)]; repo != nil {
+		return repo
+	}
+	return t.subdomains[firstLabel(format.ClientHost(r))]
+}
+
+// firstLabel is the first part of a host name, which may have a port.
 func firstLabel(host string) string {
-	label, _, _ := strings.Cut(host, ".")
-	return strings.ToLower(label)
+	if i := strings.IndexAny(host, ".:"); i >= 0 {
+		host = host[:i]
+	}
+	return strings.ToLower(host)
 }
 
 func (m *Manager) serveNamed(w http.ResponseWriter, r *http.Request, name, path string) {
@@ -133,7 +145,7 @@ func (x *exchange) serve(w http.ResponseWriter, r *http.Request, path string) er
 		return err
 	}
 	if x.route, err = x.repo.plugin.Resolve(r, path); err != nil {
-		if principal.Anonymous && !x.manager.security.Sees(principal, x.repo.config.Format, x.repo.config.Name) {
+		if principal.Anonymous && (x.repo.access.NoAnonymous || !x.manager.security.Sees(principal, x.repo.config.Format, x.repo.config.Name)) {
 			return errs.New(errs.Unauthenticated, "authentication required")
 		}
 		return err

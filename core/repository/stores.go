@@ -328,11 +328,13 @@ func (s *BlobStores) Writable(ctx context.Context) error {
 	return errors.Join(all...)
 }
 
-// ExpireUploads ends the uploads of all stores that did not grow since before, and tells how many.
+// ExpireUploads ends the uploads of all stores that did not grow since before, and tells how many. A store that fails keeps none of the
+// others; the error is that of all that did.
 func (s *BlobStores) ExpireUploads(ctx context.Context, before time.Time) (int, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	total := 0
+	var failed []error
 	for _, b := range s.stores {
 		if b.Unavailable() != "" {
 			continue
@@ -340,8 +342,8 @@ func (s *BlobStores) ExpireUploads(ctx context.Context, before time.Time) (int, 
 		n, err := b.Expire(ctx, before)
 		total += n
 		if err != nil {
-			return total, fmt.Errorf("expire uploads of blob store %s: %w", b.config.Name, err)
+			failed = append(failed, fmt.Errorf("expire uploads of blob store %s: %w", b.config.Name, err))
 		}
 	}
-	return total, nil
+	return total, errors.Join(failed...)
 }

@@ -61,6 +61,9 @@ func (p Principal) Caller() format.Caller {
 	return format.Caller{User: p.User, Anonymous: p.Anonymous}
 }
 
+// Nobody is who has not signed in.
+func Nobody() Principal { return nobody }
+
 var nobody = Principal{User: AnonymousUser, Anonymous: true}
 
 // New returns a service on the directory, in which it stores a key for tokens if there is none.

@@ -169,11 +169,11 @@ func challenge(r *http.Request, repo format.Repository, entry format.Entry, rout
 	if s.ForceBasicAuth || route.Kind == kindToken || r.URL.Path == entry.Base+pathToken {
 		return `Basic realm="Sonatype Nexus Repository Manager"`
 	}
-	host := requestHost(r)
-	realm := url.URL{Scheme: requestScheme(r), Host: host, Path: entry.Base + pathToken}
+	host := format.ClientHost(r)
+	realm := url.URL{Scheme: format.ClientScheme(r), Host: host, Path: entry.Base + pathToken}
 	var b strings.Builder
 	b.WriteString(`Bearer realm="` + realm.String() + `",service="` + host + `"`)
-	if scope := wantedScope(entry, route); scope != "" {
+	if scope := wantedScope(r, entry, route); scope != "" {
 		b.WriteString(`,scope="` + scope + `"`)
 	}
 	if e.Code == format.CodeScope {
@@ -182,8 +182,8 @@ func challenge(r *http.Request, repo format.Repository, entry format.Entry, rout
 	return b.String()
 }
 
-// wantedScope is the scope that the request needs; empty when it needs none. Resolve has checked the name.
-func wantedScope(entry format.Entry, route format.Route) string {
+// wantedScope is the scopes that the request needs, separated by spaces; empty when it needs none. Resolve has checked the name.
+func wantedScope(r *http.Request, entry format.Entry, route format.Route) string {
 	if route.Name == "" {
 		if route.Kind == kindCatalog || route.Kind == kindSearch {
 			return "registry:catalog:*"
@@ -193,50 +193,22 @@ func wantedScope(entry format.Entry, route format.Route) string {
 	name := "repository:" + entry.NamePrefix + route.Name + ":"
 	switch route.Action {
 	case actionUpload, actionPush:
-		return name + wordPull + "," + wordPush
+		return name + wordPull + "," + wordPush + mountScope(r, entry)
 	case content.Delete:
 		return name + wordDelete
 	}
 	return name + wordPull
 }
 
-// requestScheme is the scheme that the client used, as a proxy in front says, or as it came.
-func requestScheme(r *http.Request) string {
-	switch s := firstValue(r.Header.Get("X-Forwarded-Proto")); strings.ToLower(s) {
-	case "http", "https":
-		return strings.ToLower(s)
+// mountScope is the scope that a mount needs beside that of its target: clients ask for what the challenge names, and no more.
+func mountScope(r *http.Request, entry format.Entry) string {
+	q := r.URL.Query()
+	from := q.Get("from")
+	if r.Method != http.MethodPost || q.Get("mount") == "" || from == "" {
+		return ""
 	}
-	if r.TLS != nil {
-		return "https"
+	if _, ok := mountSource(entry, from, ""); !ok {
+		return ""
 	}
-	return "http"
-}
-
-// requestHost is the host and port that the client used. What is no host can't be: it would leave its place in the header.
-func requestHost(r *http.Request) string {
-	for _, host := range []string{firstValue(r.Header.Get("X-Forwarded-Host")), r.Host} {
-		if isHost(host) {
-			return host
-		}
-	}
-	return "localhost"
-}
-
-// firstValue is the first of a header's comma-separated values: that of the proxy nearest to the client.
-func firstValue(s string) string {
-	s, _, _ = strings.Cut(s, ",")
-	return strings.TrimSpace(s)
-}
-
-// isHost tells whether s has only characters of host names, addresses and ports (RFC 3986, section 3.2.2).
-func isHost(s string) bool {
-	if s == "" || len(s) > 255 {
-		return false
-	}
-	for _, c := range []byte(strings.ToLower(s)) {
-		if !isAlnum(c) && !strings.ContainsRune(".-_:[]", rune(c)) {
-			return false
-		}
-	}
-	return true
+	return " repository:" + from + ":" + wordPull
 }

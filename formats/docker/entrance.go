@@ -54,7 +54,7 @@ func rootRoute(kind string) (format.RootRoute, bool) {
 	case kindToken:
 		return format.RootRoute{Open: true, Handler: rootToken}, true
 	case kindCatalog:
-		return format.RootRoute{Handler: rootCatalog}, true
+		return format.RootRoute{Open: true, Handler: rootCatalog}, true
 	case kindSearch:
 		// docker search doesn't sign in when it is refused: anonymous callers see what they may browse.
 		return format.RootRoute{Open: true, Handler: rootSearch}, true
@@ -86,7 +86,7 @@ func orSignIn(list lister) lister {
 	return func(ctx context.Context, l content.List) (content.Page, error) {
 		page, err := list(ctx, l)
 		if err == nil && len(page.Names) == 0 {
-			err = errs.New(errs.Unauthenticated, "nothing found; sign in to search what else there may be")
+			err = errs.New(errs.Unauthenticated, "nothing found; sign in to see what else there may be")
 		}
 		return page, err
 	}
@@ -111,7 +111,11 @@ func rootCatalog(w http.ResponseWriter, r *http.Request, x format.RootExchange) 
 	if err != nil {
 		return err
 	}
-	page, err := x.List(r.Context(), content.List{Names: true, Kind: kindManifest, After: last, Limit: n})
+	list := lister(x.List)
+	if x.Caller().Anonymous && last == "" && n > 0 {
+		list = orSignIn(list)
+	}
+	page, err := list(r.Context(), content.List{Names: true, Kind: kindManifest, After: last, Limit: n})
 	if err != nil {
 		return err
 	}

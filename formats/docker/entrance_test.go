@@ -48,7 +48,7 @@ func TestResolveRoot(t *testing.T) {
 		{"ping", "GET", "/v2/", false, 0},
 		{"ping v1", "GET", "/v1/_ping", true, 0},
 		{"token", "POST", "/v2/token", true, 0},
-		{"catalog", "GET", "/v2/_catalog", false, 0},
+		{"catalog", "GET", "/v2/_catalog", true, 0},
 		{"search", "GET", "/v1/search", true, 0},
 		{"method", "DELETE", "/v2/_catalog", false, errs.MethodNotAllowed},
 		{"an image", "GET", "/v2/a/tags/list", false, errs.NotFound},

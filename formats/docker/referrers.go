@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strconv"
 
 	"github.com/opencontainers/go-digest"
@@ -17,25 +18,59 @@ import (
 	"github.com/repomgr/repomgr/core/format"
 )
 
-// Limits of a list of referrers, in bytes: of one answer, since clients read no larger manifests, and of all annotations
-// in the list; past that descriptors come without annotations.
-const (
-	maxReferrers   = MaxManifest
-	maxAnnotations = 32 << 20
-)
+// maxReferrers is the most bytes of one answer, since clients read no larger manifests. What doesn't fit is on further pages.
+const maxReferrers = MaxManifest
 
 // referrersStep is how many assets are read at a time; each may have maxStored bytes of annotations.
-const referrersStep = 200
+const referrersStep = 50
 
 // referrersRoute is a question for the manifests about a digest (distribution-spec 1.1, end-12a and end-12b).
-func referrersRoute(t target) (format.Route, error) {
+func referrersRoute(t target, q url.Values) (format.Route, error) {
+	route := format.Route{Action: actionPull, Class: content.Index, Kind: kindReferrers, Name: t.name}
 	d, err := parseDigest(t.ref)
 	if err != nil {
-		return format.Route{Kind: kindReferrers, Name: t.name}, err
+		return route, err
 	}
-	return format.Route{
-		Action: actionPull, Path: referrersPath(t.name, d), Class: content.Index, Kind: kindReferrers, Name: t.name,
-	}, nil
+	route.Path = referrersPath(t.name, d)
+	limit, last, err := paging(q)
+	if err != nil {
+		return route, err
+	}
+	route.Variant = question{artifactType: q.Get("artifactType"), last: last, limit: max(limit, 1)}.String()
+	return route, nil
+}
+
+// question is what part of a list of referrers is asked for.
+type question struct {
+	// artifactType is the type wanted; any when empty.
+	artifactType string
+	// last is the digest before the first one wanted.
+	last  string
+	limit int
+}
+
+// String is the question as a query; empty for the beginning of the list.
+func (q question) String() string {
+	v := url.Values{}
+	for name, value := range map[string]string{"artifactType": q.artifactType, "last": q.last} {
+		if value != "" {
+			v.Set(name, value)
+		}
+	}
+	if q.limit != pageSize {
+		v.Set("n", strconv.Itoa(q.limit))
+	}
+	return v.Encode()
+}
+
+// parseQuestion reads what String wrote.
+func parseQuestion(s string) (question, error) {
+	v, err := url.ParseQuery(s)
+	if err != nil {
+		return question{}, err
+	}
+	limit, last, err := paging(v)
+	return question{v.Get("artifactType"), last, limit}, err
 }
 
 // referrer is a descriptor in a list of referrers.
@@ -61,34 +96,91 @@ func newIndex[T any](manifests []T) index[T] {
 	return index[T]{SchemaVersion: 2, MediaType: v1.MediaTypeImageIndex, Manifests: manifests}
 }
 
-// Generate lists the manifests of the image whose subject is the digest, ordered by their own digest. These include those
-// that clients without the API also listed under the fallback tag: without a subject there is no referrer (distribution-spec
-// 1.1, "Enabling the Referrers API"). An image that nobody knows has none.
+// Generate lists manifests of the image whose subject is the digest, ordered by their own digest: those that the route's variant asks
+// for, as far as one answer holds them. These include those that clients without the API also listed under the fallback tag:
+// without a subject there is no referrer (distribution-spec 1.1, "Enabling the Referrers API"). An image that nobody knows has none.
 func (docker) Generate(ctx context.Context, route format.Route, view format.View) (format.Document, error) {
 	subject := digest.Digest(tagOf(route.Path))
+	q, err := parseQuestion(route.Variant)
+	if err != nil {
+		return format.Document{}, fmt.Errorf("variant %q of referrers: %w", route.Variant, err)
+	}
 	l := content.List{Kind: kindManifest, Name: route.Name, Subject: subject, Limit: referrersStep}
-	var list []referrer
-	room := maxAnnotations
-	for more := true; more; {
-		page, err := view.List(ctx, l)
+	if q.last != "" {
+		l.After = manifestPath(route.Name, q.last)
+	}
+	page := sheet{limit: q.limit}
+	for more := true; more && page.next == ""; {
+		found, err := view.List(ctx, l)
 		if err != nil {
 			return format.Document{}, fmt.Errorf("list referrers of %s: %w", subject, err)
 		}
-		for _, a := range page.Assets {
-			r, err := describe(ctx, a, view, &room)
-			if err != nil {
+		for _, a := range found.Assets {
+			l.After = a.Path
+			if q.artifactType != "" && factsOf(a).ArtifactType != q.artifactType {
+				continue
+			}
+			if err := page.add(ctx, a, view); err != nil {
 				return format.Document{}, fmt.Errorf("describe referrer %s: %w", a.Digest, err)
 			}
-			list = append(list, r)
-			l.After = a.Path
+			if page.next != "" {
+				break
+			}
 		}
-		more = page.More
+		more = found.More
 	}
-	body, err := json.Marshal(newIndex(list))
+	body, err := encode(newIndex(page.descriptors))
 	if err != nil {
 		return format.Document{}, fmt.Errorf("encode referrers of %s: %w", subject, err)
 	}
-	return format.Document{Body: body, ContentType: v1.MediaTypeImageIndex}, nil
+	return format.Document{Body: body, ContentType: v1.MediaTypeImageIndex, Next: page.next}, nil
+}
+
+// sheet is a page of referrers that is being made.
+type sheet struct {
+	descriptors []json.RawMessage
+	// limit is the most descriptors, size how many bytes they have.
+	limit, size int
+	// end is the digest of the last one; next is the same once it is known that more follow.
+	end, next string
+}
+
+// add adds an asset's descriptor, unless the page is full.
+func (s *sheet) add(ctx context.Context, a content.Asset, view format.View) error {
+	if len(s.descriptors) == s.limit {
+		s.next = s.end
+		return nil
+	}
+	r, err := describe(ctx, a, view)
+	if err != nil {
+		return err
+	}
+	raw, err := encode(r)
+	if err != nil {
+		return err
+	}
+	const frame = 256 // what is around the descriptors
+	if len(raw) > maxReferrers-frame {
+		r.Annotations = nil // they alone are more than clients read
+		if raw, err = encode(r); err != nil {
+			return err
+		}
+	}
+	if len(s.descriptors) > 0 && s.size+len(raw) > maxReferrers-frame {
+		s.next = s.end
+		return nil
+	}
+	s.descriptors, s.size, s.end = append(s.descriptors, raw), s.size+len(raw)+1, a.Digest.String()
+	return nil
+}
+
+// encode is json.Marshal without escapes for HTML, which make six bytes of one.
+func encode(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(v)
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
 }
 
 // loadManifest reads a stored manifest; the zero value when its bytes are not one (any more), or are lost.
@@ -115,81 +207,38 @@ func loadManifest(ctx context.Context, a content.Asset, view format.View) (manif
 	return m, nil
 }
 
-// describe is the descriptor of a stored manifest. room is what is left for annotations.
-func describe(ctx context.Context, a content.Asset, view format.View, room *int) (referrer, error) {
+// describe is the descriptor of a stored manifest.
+func describe(ctx context.Context, a content.Asset, view format.View) (referrer, error) {
 	facts := factsOf(a)
 	r := referrer{
 		MediaType: a.ContentType, Digest: a.Digest, Size: a.Blob.Size, ArtifactType: facts.ArtifactType, Annotations: facts.Annotations,
 	}
-	if facts.Truncated && *room > 0 {
+	if facts.Truncated {
 		m, err := loadManifest(ctx, a, view)
 		if err != nil {
 			return referrer{}, err
 		}
 		r.Annotations = m.annotations
 	}
-	if *room -= annotationSize(r.Annotations); *room < 0 {
-		r.Annotations = nil
-	}
 	return r, nil
 }
 
-// Rewrite filters a list of referrers by artifactType, and cuts it into pages.
-func (docker) Rewrite(r *http.Request, entry format.Entry, route format.Route, doc format.Document, h http.Header) (format.Document, error) {
+// Rewrite adds to a list of referrers what its header says of the filter and of further pages.
+func (docker) Rewrite(_ *http.Request, entry format.Entry, route format.Route, doc format.Document, h http.Header) (format.Document, error) {
 	setVersion(h)
-	if route.Kind != kindReferrers {
-		return doc, nil
-	}
-	q := r.URL.Query()
-	wanted := q.Get("artifactType")
-	limit, err := count(q.Get("n"), pageSize, pageSize)
+	q, err := parseQuestion(route.Variant)
 	if err != nil {
-		return format.Document{}, err
+		return doc, fmt.Errorf("variant %q of referrers: %w", route.Variant, err)
 	}
-	limit = max(limit, 1)
-	last := q.Get("last")
-	if wanted != "" {
+	if q.artifactType != "" {
 		h.Set(headerFilters, "artifactType")
-	} else if len(doc.Body) <= maxReferrers && last == "" && q.Get("n") == "" {
-		return doc, nil
 	}
-	var all index[json.RawMessage]
-	if err := json.Unmarshal(doc.Body, &all); err != nil {
-		return format.Document{}, fmt.Errorf("read referrers: %w", err)
-	}
-	page, next, err := referrersPage(all.Manifests, wanted, last, limit)
-	if err != nil {
-		return format.Document{}, fmt.Errorf("read referrers: %w", err)
-	}
-	if next != "" {
-		q.Set("last", next)
-		q.Set("n", strconv.Itoa(limit))
-		path := location(entry, route.Path)
-		h.Set("Link", "<"+path+"?"+q.Encode()+`>; rel="next"`)
-	}
-	body, err := json.Marshal(newIndex(page))
-	if err != nil {
-		return format.Document{}, fmt.Errorf("encode referrers: %w", err)
-	}
-	return format.Document{Body: body, ContentType: doc.ContentType}, nil
-}
-
-// referrersPage is the descriptors of the wanted type (any when empty) after the digest last, at most limit of them and
-// maxReferrers bytes; next is the last one's digest when more follow.
-func referrersPage(all []json.RawMessage, wanted, last string, limit int) (page []json.RawMessage, next string, err error) {
-	size, end := 0, ""
-	for _, raw := range all {
-		var d referrer
-		if err := json.Unmarshal(raw, &d); err != nil {
-			return nil, "", err
+	if doc.Next != "" {
+		v := url.Values{"last": {doc.Next}, "n": {strconv.Itoa(q.limit)}}
+		if q.artifactType != "" {
+			v.Set("artifactType", q.artifactType)
 		}
-		if wanted != "" && d.ArtifactType != wanted || last != "" && d.Digest.String() <= last {
-			continue
-		}
-		if len(page) > 0 && (len(page) == limit || size+len(raw) > maxReferrers-256) {
-			return page, end, nil
-		}
-		page, size, end = append(page, bytes.TrimSpace(raw)), size+len(raw)+1, d.Digest.String()
+		h.Set("Link", "<"+location(entry, route.Path)+"?"+v.Encode()+`>; rel="next"`)
 	}
-	return page, "", nil
+	return doc, nil
 }

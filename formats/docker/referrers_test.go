@@ -57,11 +57,14 @@ func (i *image) Asset(_ context.Context, path string) (content.Asset, error) {
 func (i *image) List(_ context.Context, l content.List) (content.Page, error) {
 	var p content.Page
 	for _, a := range i.assets {
-		if a.Kind == l.Kind && a.Name == l.Name && factsOf(a).Subject == l.Subject {
+		if a.Kind == l.Kind && a.Name == l.Name && factsOf(a).Subject == l.Subject && a.Path > l.After {
 			p.Assets = append(p.Assets, a)
 		}
 	}
 	slices.SortFunc(p.Assets, func(a, b content.Asset) int { return strings.Compare(a.Path, b.Path) })
+	if p.More = len(p.Assets) > l.Limit; p.More {
+		p.Assets = p.Assets[:l.Limit]
+	}
 	return p, nil
 }
 
@@ -155,93 +158,114 @@ func TestGenerateNothing(t *testing.T) {
 	}
 }
 
-func TestRewrite(t *testing.T) {
-	var all []referrer
+// ask is a request for referrers: the list, and the header that goes with it.
+func ask(t *testing.T, i *image, subject digest.Digest, query string) (index[referrer], []byte, http.Header) {
+	t.Helper()
+	r := httptest.NewRequest("GET", "/v2/a/referrers/"+subject.String()+"?"+query, nil)
+	route, err := docker{}.Resolve(r, r.URL.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, err := docker{}.Generate(context.Background(), route, i)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := http.Header{}
+	if doc, err = (docker{}).Rewrite(r, format.Entry{NamePrefix: "r/"}, route, doc, h); err != nil {
+		t.Fatal(err)
+	}
+	var got index[referrer]
+	if err := json.Unmarshal(doc.Body, &got); err != nil || got.Manifests == nil || doc.ContentType != v1.MediaTypeImageIndex {
+		t.Fatalf("%s: %v", doc.Body, err)
+	}
+	return got, doc.Body, h
+}
+
+func TestReferrersPages(t *testing.T) {
+	subject := dig("5")
+	i := &image{bytes: map[string]string{}}
+	var digests []digest.Digest
+	types := map[digest.Digest]string{}
 	for n := range 5 {
-		all = append(all, referrer{MediaType: "m", Digest: dig(fmt.Sprint(n)), Size: 1, ArtifactType: fmt.Sprint("type", n%2)})
+		artifactType := fmt.Sprint("type", n%2)
+		d := i.push(t, "", artifact(subject, artifactType, fmt.Sprint(n)))
+		digests, types[d] = append(digests, d), artifactType
 	}
-	body, _ := json.Marshal(newIndex(all))
-	next := func(n int, more string) string {
-		return `</v2/r/a/referrers/` + dig("5").String() + `?` + more + `last=sha256%3A` + dig(fmt.Sprint(n)).Encoded() + `&n=2>; rel="next"`
+	slices.Sort(digests)
+	of := func(artifactType string) (list []digest.Digest) {
+		for _, d := range digests {
+			if types[d] == artifactType {
+				list = append(list, d)
+			}
+		}
+		return list
 	}
+	next := func(last digest.Digest, n int, more string) string {
+		return "</v2/r/a/referrers/" + subject.String() + "?" + more + "last=sha256%3A" + last.Encoded() + fmt.Sprintf(`&n=%d>; rel="next"`, n)
+	}
+	zero := of("type0")
 	tests := []struct {
 		name    string
 		query   string
-		want    string
+		want    []digest.Digest
 		filters string
 		link    string
 	}{
-		{"all", "", "01234", "", ""},
-		{"filter", "artifactType=type1", "13", "artifactType", ""},
-		{"filter without match", "artifactType=x", "", "artifactType", ""},
-		{"empty filter", "artifactType=", "01234", "", ""},
-		{"page", "n=2", "01", "", next(1, "")},
-		{"middle", "n=2&last=" + dig("1").String(), "23", "", next(3, "")},
-		{"last page", "n=2&last=" + dig("3").String(), "4", "", ""},
-		{"page of a filter", "n=2&artifactType=type0", "02", "artifactType", next(2, "artifactType=type0&")},
-		{"exactly", "n=5", "01234", "", ""},
-		{"one", "n=1", "0", "", strings.Replace(next(0, ""), "n=2", "n=1", 1)},
+		{"all", "", digests, "", ""},
+		{"filter", "artifactType=type1", of("type1"), "artifactType", ""},
+		{"filter without match", "artifactType=x", nil, "artifactType", ""},
+		{"empty filter", "artifactType=", digests, "", ""},
+		{"page", "n=2", digests[:2], "", next(digests[1], 2, "")},
+		{"middle", "n=2&last=" + digests[1].String(), digests[2:4], "", next(digests[3], 2, "")},
+		{"last page", "n=2&last=" + digests[3].String(), digests[4:], "", ""},
+		{"page of a filter", "n=2&artifactType=type0", zero[:2], "artifactType", next(zero[1], 2, "artifactType=type0&")},
+		{"exactly", "n=5", digests, "", ""},
+		{"exactly, of a filter", "n=3&artifactType=type0", zero, "artifactType", ""},
+		{"one", "n=1", digests[:1], "", next(digests[0], 1, "")},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			route, err := resolve("GET", "/v2/a/referrers/"+dig("5").String())
-			if err != nil {
-				t.Fatal(err)
+			list, _, h := ask(t, i, subject, tt.query)
+			var got []digest.Digest
+			for _, r := range list.Manifests {
+				got = append(got, r.Digest)
 			}
-			h := http.Header{}
-			r := httptest.NewRequest("GET", "/?"+tt.query, nil)
-			doc := format.Document{Body: body, ContentType: v1.MediaTypeImageIndex}
-			doc, err = docker{}.Rewrite(r, format.Entry{NamePrefix: "r/"}, route, doc, h)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var got index[referrer]
-			if err := json.Unmarshal(doc.Body, &got); err != nil || got.Manifests == nil || doc.ContentType != v1.MediaTypeImageIndex {
-				t.Fatalf("%s: %v", doc.Body, err)
-			}
-			var digests string
-			for _, r := range got.Manifests {
-				digests += r.Digest.Encoded()[:1]
-			}
-			if digests != tt.want || h.Get(headerFilters) != tt.filters || h.Get("Link") != tt.link {
-				t.Errorf("got %s, filters %q, link %q, want %s, %q, %q", digests, h.Get(headerFilters), h.Get("Link"), tt.want, tt.filters, tt.link)
+			if !slices.Equal(got, tt.want) || h.Get(headerFilters) != tt.filters || h.Get("Link") != tt.link {
+				t.Errorf("got %s, filters %q, link %q, want %s, %q, %q", got, h.Get(headerFilters), h.Get("Link"), tt.want, tt.filters, tt.link)
 			}
 		})
 	}
 }
 
 // A list that is too large for one answer comes in pages, none of them too large, that together are the list.
-func TestRewriteLarge(t *testing.T) {
-	var all []referrer
-	for n := range 5 {
-		all = append(all, referrer{MediaType: "m", Digest: dig(fmt.Sprint(n)), Annotations: map[string]string{"k": strings.Repeat("x", 1<<20)}})
+func TestReferrersLarge(t *testing.T) {
+	subject := dig("5")
+	i := &image{bytes: map[string]string{}}
+	want := map[digest.Digest]string{}
+	for n, text := range []string{"x", "<", "\\u0001", "y", "z"} {
+		annotation := strings.Repeat(text, 1<<20/len(text)*(1+n%3))
+		want[i.push(t, "", artifact(subject, "t", annotation))] = annotation
 	}
-	body, _ := json.Marshal(newIndex(all))
-	route, _ := resolve("GET", "/v2/a/referrers/"+dig("5").String())
-	target, seen := "/", ""
-	for range 5 {
-		h := http.Header{}
-		doc, err := docker{}.Rewrite(httptest.NewRequest("GET", target, nil), format.Entry{}, route, format.Document{Body: body}, h)
-		if err != nil {
-			t.Fatal(err)
+	query, pages := "", 0
+	for {
+		list, body, h := ask(t, i, subject, query)
+		if pages++; len(body) > maxReferrers {
+			t.Errorf("a page of %d bytes", len(body))
 		}
-		if len(doc.Body) > maxReferrers {
-			t.Errorf("a page of %d bytes", len(doc.Body))
-		}
-		var got index[referrer]
-		if err := json.Unmarshal(doc.Body, &got); err != nil {
-			t.Fatal(err)
-		}
-		for _, r := range got.Manifests {
-			seen += r.Digest.Encoded()[:1]
+		for _, r := range list.Manifests {
+			var text string
+			if err := json.Unmarshal([]byte(`"`+want[r.Digest]+`"`), &text); err != nil || want[r.Digest] == "" || r.Annotations["k"] != text {
+				t.Errorf("%s comes twice, or without its annotation: %v", r.Digest, err)
+			}
+			delete(want, r.Digest)
 		}
 		link := h.Get("Link")
 		if link == "" {
 			break
 		}
-		target = strings.TrimPrefix(strings.TrimSuffix(link, `>; rel="next"`), "<")
+		_, query, _ = strings.Cut(strings.TrimSuffix(link, `>; rel="next"`), "?")
 	}
-	if seen != "01234" {
-		t.Errorf("pages show %s", seen)
+	if len(want) > 0 || pages < 2 {
+		t.Errorf("%d are not on the %d pages", len(want), pages)
 	}
 }

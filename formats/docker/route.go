@@ -60,7 +60,7 @@ func (docker) Resolve(r *http.Request, path string) (format.Route, error) {
 	case kindTags:
 		return tagsRoute(t.name, r.URL.Query())
 	case kindReferrers:
-		return referrersRoute(t)
+		return referrersRoute(t, r.URL.Query())
 	case kindUpload:
 		return uploadRoute(t, r.Method), nil
 	case kindBlob:

@@ -12,7 +12,7 @@ import (
 )
 
 // maxForm is the most bytes of a token request's form.
-const maxForm = 64 << 10
+const maxForm = 16 << 10
 
 // token answers GET and POST /v2/token of a repository (Docker's token authentication and its OAuth2 variant).
 func token(w http.ResponseWriter, r *http.Request, x format.Exchange) error {

@@ -76,7 +76,7 @@ var owned = []struct {
 	by      []string
 }{
 	{"gorm.io", []string{"core/store"}},
-	{"modernc.org/sqlite", []string{"core/store"}},
+	{"modernc.org/sqlite", []string{"core/store", "test/fault"}},
 	{"github.com/pressly/goose/v3", []string{"core/store"}},
 	{"github.com/labstack", []string{"core/httpapi", "api"}},
 	{"github.com/oapi-codegen/echo-middleware", []string{"core/httpapi", "api"}},

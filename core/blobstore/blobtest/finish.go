@@ -124,3 +124,32 @@ func finishConcurrent(t *testing.T, s blobstore.Uploader) {
 		t.Errorf("%d Finishes won, %d blobs", won, len(got))
 	}
 }
+
+// reopen takes a finish back: the upload goes on as if there had been none.
+func reopen(t *testing.T, s blobstore.Uploader) {
+	ctx, data := context.Background(), random(300<<10)
+	u := start(t, s, digest.SHA512)
+	add(t, s, u.ID, 0, data[:200<<10])
+	info := finish(t, s, u.ID, "")
+	if err := s.Reopen(ctx, u.Owner, u.ID, "../"+info.Key); !errors.Is(err, blobstore.ErrNotFound) {
+		t.Errorf("Reopen with a path for a key = %v, want %v", err, blobstore.ErrNotFound)
+	}
+	if err := s.Reopen(ctx, u.Owner, u.ID, info.Key); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Stat(ctx, info.Key); !errors.Is(err, blobstore.ErrNotFound) {
+		t.Errorf("Stat of the key = %v, want %v", err, blobstore.ErrNotFound)
+	}
+	if got, err := s.Upload(ctx, u.Owner, u.ID); err != nil || got.Size != 200<<10 {
+		t.Errorf("Upload = %+v, %v", got, err)
+	}
+	if err := s.Reopen(ctx, u.Owner, u.ID, info.Key); !errors.Is(err, blobstore.ErrNotFound) {
+		t.Errorf("Reopen of one that goes on = %v, want %v", err, blobstore.ErrNotFound)
+	}
+	add(t, s, u.ID, 200<<10, data[200<<10:])
+	again := finish(t, s, u.ID, digest.SHA512.FromBytes(data))
+	if again.Key == info.Key {
+		t.Error("the same key was given twice")
+	}
+	holds(t, s, again, data)
+}

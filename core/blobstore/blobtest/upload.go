@@ -38,6 +38,7 @@ var uploadTests = []struct {
 	{name: "Finish/malformed digest", run: finishMalformed},
 	{name: "Finish/time", run: finishTime, parallel: true},
 	{name: "Finish/concurrent", run: finishConcurrent},
+	{name: "Reopen", run: reopen},
 	{name: "Ended/finished", run: finished},
 	{name: "Ended/cancelled", run: cancelled},
 	{name: "Owner", run: wrongOwner},

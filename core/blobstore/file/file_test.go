@@ -60,7 +60,7 @@ func files(t *testing.T, s *Store) []string {
 }
 
 func TestContract(t *testing.T) {
-	blobtest.Run(t, func(t *testing.T) blobstore.Uploader {
+	clean := func(t *testing.T) *Store {
 		s := fresh(t)
 		t.Cleanup(func() {
 			if left := files(t, s); len(left) != 0 {
@@ -71,7 +71,9 @@ func TestContract(t *testing.T) {
 			}
 		})
 		return s
-	})
+	}
+	blobtest.Run(t, func(t *testing.T) blobstore.Uploader { return clean(t) })
+	blobtest.RunStager(t, func(t *testing.T) blobstore.Stager { return clean(t) })
 }
 
 func TestLayout(t *testing.T) {

@@ -42,7 +42,7 @@ func (s *Store) Put(ctx context.Context, r io.Reader, algs ...digest.Algorithm) 
 }
 
 func (s *Store) put(ctx context.Context, r io.Reader, f *os.File, path string, d digester) (blobstore.Info, error) {
-	n, readErr, writeErr := s.buffers.receive(ctx, r, f, 0, d)
+	n, readErr, writeErr := s.buffers.receive(ctx, r, f, 0, d, nil)
 	if writeErr != nil {
 		return blobstore.Info{}, s.fault("put blob", writeErr)
 	}

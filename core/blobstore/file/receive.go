@@ -58,8 +58,12 @@ type chunk struct {
 
 // receive copies r to its end to the end of f, which is at offset, and to the digester. n bytes were both written and
 // digested when it returns. A body that fits into one buffer is digested here, a larger one in a goroutine while the next
-// part is read and written. A slow r holds one buffer.
-func (b *buffers) receive(ctx context.Context, r io.Reader, f *os.File, offset int64, d digester) (n int64, readErr, writeErr error) {
+// part is read and written. A slow r holds one buffer. With grown set, what has come is written at once, and grown called.
+func (b *buffers) receive(ctx context.Context, r io.Reader, f *os.File, offset int64, d digester, grown func(size int64)) (n int64, readErr, writeErr error) {
+	fill := fill
+	if grown != nil {
+		fill = take
+	}
 	buf := b.get()
 	defer func() {
 		if buf != nil {
@@ -70,6 +74,9 @@ func (b *buffers) receive(ctx context.Context, r io.Reader, f *os.File, offset i
 	if readErr != nil {
 		w, writeErr := f.Write(buf[:m])
 		d.add(buf[:w])
+		if grown != nil && w > 0 {
+			grown(offset + int64(w))
+		}
 		return int64(w), unlessEOF(readErr), writeErr
 	}
 
@@ -90,6 +97,9 @@ func (b *buffers) receive(ctx context.Context, r io.Reader, f *os.File, offset i
 	for {
 		w, writeErr := f.Write(buf[:m])
 		n += int64(w)
+		if grown != nil && w > 0 {
+			grown(offset + n)
+		}
 		chunks <- chunk{buf, w}
 		buf = nil
 		if writeErr != nil || readErr != nil {
@@ -113,6 +123,20 @@ func fill(ctx context.Context, r io.Reader, p []byte) (n int, err error) {
 		var m int
 		m, err = r.Read(p[n:])
 		n += m
+	}
+	if unlessEOF(err) != nil && ctx.Err() != nil {
+		err = fmt.Errorf("%w: %w", ctx.Err(), err)
+	}
+	return n, err
+}
+
+// take reads what there is of r, at least a byte, or fails as fill does.
+func take(ctx context.Context, r io.Reader, p []byte) (n int, err error) {
+	for n == 0 && err == nil {
+		if err := ctx.Err(); err != nil {
+			return 0, err
+		}
+		n, err = r.Read(p)
 	}
 	if unlessEOF(err) != nil && ctx.Err() != nil {
 		err = fmt.Errorf("%w: %w", ctx.Err(), err)

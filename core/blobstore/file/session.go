@@ -1,6 +1,7 @@
 package file
 
 import (
+	"container/list"
 	"context"
 	"fmt"
 	"sync"
@@ -9,12 +10,22 @@ import (
 	"github.com/repomgr/repomgr/core/blobstore"
 )
 
+// maxIdle is how many uploads that nobody has at the moment are remembered. What is known of others is in their files: to continue
+// one of them costs no more than after a restart, since the part that its state file doesn't describe is short.
+const maxIdle = 1000
+
 // sessions gives each upload to one writer at a time, and keeps what is known of it between requests.
 type sessions struct {
 	patience time.Duration
 
 	mu   sync.Mutex
 	open map[string]*session
+	// idle are the sessions that are open and have no users, the one that was left last in front.
+	idle *list.List
+}
+
+func newSessions() sessions {
+	return sessions{patience: patience, open: map[string]*session{}, idle: list.New()}
 }
 
 // session is an upload's turn and, for its holder, its state.
@@ -24,6 +35,8 @@ type session struct {
 	turn chan struct{}
 	// users counts who has the upload or waits for it; sessions.mu guards it.
 	users int
+	// idle is the session's element of sessions.idle when users is 0; sessions.mu guards it.
+	idle *list.Element
 	// upload is nil as long as nothing is known, and again when the upload has ended. It is the turn's holder's.
 	upload *upload
 }
@@ -75,16 +88,28 @@ func (s *sessions) join(id string) *session {
 		ses = &session{id: id, turn: make(chan struct{}, 1)}
 		s.open[id] = ses
 	}
+	if ses.idle != nil {
+		s.idle.Remove(ses.idle)
+		ses.idle = nil
+	}
 	ses.users++
 	return ses
 }
 
-// leave forgets a session that nobody uses and that holds nothing.
+// leave forgets a session that nobody uses and that holds nothing, or that of many which was used least recently.
 func (s *sessions) leave(ses *session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	ses.users--
-	if ses.users == 0 && ses.upload == nil {
+	switch {
+	case ses.users > 0:
+		return
+	case ses.upload == nil:
 		delete(s.open, ses.id)
+		return
+	}
+	ses.idle = s.idle.PushFront(ses.id)
+	if s.idle.Len() > maxIdle {
+		delete(s.open, s.idle.Remove(s.idle.Back()).(string))
 	}
 }

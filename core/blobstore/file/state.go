@@ -83,6 +83,9 @@ func (s *Store) measure(u *upload) error {
 	if err != nil {
 		return s.fault("stat data", err)
 	}
+	if !i.Mode().IsRegular() {
+		return fmt.Errorf("%w: %w", blobstore.ErrNotFound, errIrregular)
+	}
 	u.size, u.modTime = i.Size(), i.ModTime()
 	return nil
 }

@@ -5,6 +5,7 @@
 //	tmp/<random hex>                         writes in progress; nothing in it was ever acknowledged
 //	uploads/<id>.<hash of the owner>         resumable uploads: the bytes so far
 //	uploads/<id>.state                       the digests of a part of them, once there are many
+//	quarantine/<sha256 hex>.<random hex>     what was put aside, and after a dot another random hex if there is one of that name
 //
 // A blob's key is its file's name. It holds the sha256, so that stored bytes can be verified without the database.
 package file
@@ -18,7 +19,6 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/repomgr/repomgr/core/blobstore"
@@ -77,7 +77,7 @@ func Open(root string, id Identity, o Options) (*Store, error) {
 	}
 	s := &Store{
 		root: root, identity: id, boot: bootID(), sync: (*os.File).Sync,
-		sessions: sessions{patience: patience, open: map[string]*session{}},
+		sessions: newSessions(),
 	}
 	s.reopen(o)
 	return s, nil
@@ -227,12 +227,10 @@ func (s *Store) present() error {
 
 // fault wraps an error of the file system with the operation and the meaning it has for callers.
 func (s *Store) fault(op string, err error) error {
-	switch {
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return fmt.Errorf("%s: %w: %w", op, blobstore.ErrFull, err)
-	case errors.Is(err, syscall.EROFS):
-		return fmt.Errorf("%s: %w: %w", op, blobstore.ErrReadOnly, err)
-	case errors.Is(err, fs.ErrNotExist):
+	if meaning := blobstore.Fault(err); meaning != nil {
+		return fmt.Errorf("%s: %w: %w", op, meaning, err)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
 		if gone := s.present(); gone != nil {
 			return fmt.Errorf("%s: %w", op, gone)
 		}

@@ -81,7 +81,7 @@ func (s *Store) append(ctx context.Context, u *upload, r io.Reader) error {
 		return s.fault("append", err)
 	}
 	defer f.Close()
-	n, readErr, writeErr := s.buffers.receive(ctx, r, f, u.size, u.digester)
+	n, readErr, writeErr := s.buffers.receive(ctx, r, f, u.size, u.digester, nil)
 	u.hashed += n
 	u.size = u.hashed
 	if i, err := f.Stat(); err == nil {
@@ -153,6 +153,30 @@ func (s *Store) finish(ctx context.Context, u *upload, want digest.Digest) (blob
 	return info, nil
 }
 
+// Reopen implements blobstore.Uploader. What was digested is forgotten: the next Finish reads the bytes.
+func (s *Store) Reopen(ctx context.Context, owner, id, key string) error {
+	if err := s.ready(ctx); err != nil {
+		return err
+	}
+	if _, ok := parseID(id); !ok || !validKey(key) {
+		return about(id, blobstore.ErrNotFound)
+	}
+	ses, err := s.sessions.acquire(ctx, id)
+	if err != nil {
+		return about(id, err)
+	}
+	defer s.sessions.release(ses)
+	path := s.dataPath(owner, id)
+	if _, err := os.Lstat(path); err == nil {
+		return about(id, blobstore.ErrNotFound)
+	}
+	ses.upload = nil
+	if err := os.Rename(s.blobPath(key), path); err != nil {
+		return about(id, s.absent(key, "reopen upload", err))
+	}
+	return nil
+}
+
 // verify compares want with the sum of its algorithm, which it computes from f if it isn't among the sums.
 func (s *Store) verify(ctx context.Context, f io.Reader, want digest.Digest, sums map[digest.Algorithm]digest.Digest) error {
 	alg := want.Algorithm()
@@ -179,7 +203,8 @@ func (s *Store) Cancel(ctx context.Context, owner, id string) error {
 	return about(id, s.drop(ses, ses.upload.path))
 }
 
-// Expire implements blobstore.Uploader. An upload that is being written is not expired, however slowly it grows.
+// Expire implements blobstore.Uploader. An upload that is being written is not expired, however slowly it grows. One that can't be
+// removed keeps none of the others; the error is the first one's.
 func (s *Store) Expire(ctx context.Context, before time.Time) (int, error) {
 	if err := s.here(ctx); err != nil {
 		return 0, err
@@ -189,6 +214,7 @@ func (s *Store) Expire(ctx context.Context, before time.Time) (int, error) {
 		return 0, s.fault("expire uploads", err)
 	}
 	n := 0
+	var first error
 	for _, file := range files {
 		if err := ctx.Err(); err != nil {
 			return n, err
@@ -198,14 +224,14 @@ func (s *Store) Expire(ctx context.Context, before time.Time) (int, error) {
 			continue
 		}
 		dropped, err := s.expire(id, file, before)
-		if err != nil {
-			return n, about(id, err)
+		if err != nil && first == nil {
+			first = about(id, err)
 		}
 		if dropped && file != id+stateSuffix {
 			n++
 		}
 	}
-	return n, nil
+	return n, first
 }
 
 // expire drops the upload that the file is of, if the file is old. An upload's state file is never older than its data by more
@@ -227,7 +253,8 @@ func (s *Store) expire(id, file string, before time.Time) (dropped bool, err err
 	if !i.ModTime().Before(before) {
 		return false, nil
 	}
-	return true, s.drop(ses, path)
+	err = s.drop(ses, path)
+	return err == nil, err
 }
 
 // drop removes an upload's files.

@@ -10,4 +10,5 @@ import (
 
 func TestStore(t *testing.T) {
 	blobtest.Run(t, func(*testing.T) blobstore.Uploader { return memory.New() })
+	blobtest.RunStager(t, func(*testing.T) blobstore.Stager { return memory.New() })
 }

@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -95,6 +97,23 @@ func (s *Store) Finish(ctx context.Context, owner, id string, want digest.Digest
 	}
 	s.drop(u)
 	return s.add(u.data, sums), nil
+}
+
+// Reopen implements blobstore.Uploader.
+func (s *Store) Reopen(ctx context.Context, owner, id, key string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b, ok := s.blobs[key]
+	if _, open := s.uploads[id]; !ok || open {
+		return fmt.Errorf("upload %s: %w", id, blobstore.ErrNotFound)
+	}
+	algs := slices.Collect(maps.Keys(b.info.Digests))
+	s.uploads[id] = &upload{id: id, owner: owner, algs: algs, turn: make(chan struct{}, 1), data: b.data, modTime: time.Now()}
+	delete(s.blobs, key)
+	return nil
 }
 
 // Cancel implements blobstore.Uploader.
