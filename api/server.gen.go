@@ -23,9 +23,22 @@ const (
 
 // Defines values for DockerHostedStorageAttributesWritePolicy.
 const (
-	ALLOW     DockerHostedStorageAttributesWritePolicy = "ALLOW"
-	ALLOWONCE DockerHostedStorageAttributesWritePolicy = "ALLOW_ONCE"
-	DENY      DockerHostedStorageAttributesWritePolicy = "DENY"
+	DockerHostedStorageAttributesWritePolicyALLOW     DockerHostedStorageAttributesWritePolicy = "ALLOW"
+	DockerHostedStorageAttributesWritePolicyALLOWONCE DockerHostedStorageAttributesWritePolicy = "ALLOW_ONCE"
+	DockerHostedStorageAttributesWritePolicyDENY      DockerHostedStorageAttributesWritePolicy = "DENY"
+)
+
+// Defines values for HostedStorageAttributesWritePolicy.
+const (
+	HostedStorageAttributesWritePolicyALLOW     HostedStorageAttributesWritePolicy = "ALLOW"
+	HostedStorageAttributesWritePolicyALLOWONCE HostedStorageAttributesWritePolicy = "ALLOW_ONCE"
+	HostedStorageAttributesWritePolicyDENY      HostedStorageAttributesWritePolicy = "DENY"
+)
+
+// Defines values for RawAttributesContentDisposition.
+const (
+	ATTACHMENT RawAttributesContentDisposition = "ATTACHMENT"
+	INLINE     RawAttributesContentDisposition = "INLINE"
 )
 
 // Defines values for RepositoryXOType.
@@ -347,6 +360,55 @@ type HostedComponentAttributes struct {
 	ProprietaryComponents bool `json:"proprietaryComponents"`
 }
 
+// HostedStorageAttributes defines model for HostedStorageAttributes.
+type HostedStorageAttributes struct {
+	// BlobStoreName Example: default
+	BlobStoreName               string                             `json:"blobStoreName"`
+	StrictContentTypeValidation bool                               `json:"strictContentTypeValidation"`
+	WritePolicy                 HostedStorageAttributesWritePolicy `json:"writePolicy"`
+}
+
+// HostedStorageAttributesWritePolicy defines model for HostedStorageAttributes.WritePolicy.
+type HostedStorageAttributesWritePolicy string
+
+// HostedStorageRequest defines model for HostedStorageRequest.
+type HostedStorageRequest struct {
+	// BlobStoreName The blob store that keeps the content. It can't be changed later.
+	//
+	// Example: default
+	BlobStoreName string `json:"blobStoreName"`
+
+	// StrictContentTypeValidation Whether uploads are refused whose content is not what their name's extension says.
+	StrictContentTypeValidation bool `json:"strictContentTypeValidation"`
+
+	// WritePolicy `ALLOW` lets content be replaced, `ALLOW_ONCE` doesn't, `DENY` makes the repository read-only. Case is ignored.
+	//
+	// Example: ALLOW
+	WritePolicy *string `json:"writePolicy,omitempty"`
+}
+
+// RawAttributes defines model for RawAttributes.
+type RawAttributes struct {
+	ContentDisposition RawAttributesContentDisposition `json:"contentDisposition"`
+}
+
+// RawAttributesContentDisposition defines model for RawAttributes.ContentDisposition.
+type RawAttributesContentDisposition string
+
+// RawHostedApiRepository defines model for RawHostedApiRepository.
+type RawHostedApiRepository = Object
+
+// RawHostedRepositoryApiRequest Example: {"name":"files","online":true,"raw":{"contentDisposition":"ATTACHMENT"},"storage":{"blobStoreName":"default","strictContentTypeValidation":true,"writePolicy":"ALLOW"}}
+type RawHostedRepositoryApiRequest = json.RawMessage
+
+// RawRequest defines model for RawRequest.
+type RawRequest struct {
+	// ContentDisposition Whether browsers save files (`ATTACHMENT`) or show them (`INLINE`). Case is ignored.
+	//
+	// Example: INLINE
+	ContentDisposition *string `json:"contentDisposition,omitempty"`
+}
+
 // RepositoryName Unique, ignoring case.
 //
 // Example: docker-hosted
@@ -452,6 +514,12 @@ type CreateDockerHostedRepositoryJSONRequestBody = DockerHostedRepositoryApiRequ
 // UpdateDockerHostedRepositoryJSONRequestBody defines body for UpdateDockerHostedRepository for application/json ContentType.
 type UpdateDockerHostedRepositoryJSONRequestBody = DockerHostedRepositoryApiRequest
 
+// CreateRawHostedRepositoryJSONRequestBody defines body for CreateRawHostedRepository for application/json ContentType.
+type CreateRawHostedRepositoryJSONRequestBody = RawHostedRepositoryApiRequest
+
+// UpdateRawHostedRepositoryJSONRequestBody defines body for UpdateRawHostedRepository for application/json ContentType.
+type UpdateRawHostedRepositoryJSONRequestBody = RawHostedRepositoryApiRequest
+
 // UpdateAnonymousAccessJSONRequestBody defines body for UpdateAnonymousAccess for application/json ContentType.
 type UpdateAnonymousAccessJSONRequestBody = AnonymousAccessSettingsXO
 
@@ -496,6 +564,15 @@ type ServerInterface interface {
 	// UpdateDockerHostedRepository Change the settings of a hosted Docker repository
 	// (PUT /v1/repositories/docker/hosted/{repositoryName})
 	UpdateDockerHostedRepository(ctx echo.Context, repositoryName Repository) error
+	// CreateRawHostedRepository Create a hosted raw repository
+	// (POST /v1/repositories/raw/hosted)
+	CreateRawHostedRepository(ctx echo.Context) error
+	// GetRawHostedRepository Get the settings of a hosted raw repository
+	// (GET /v1/repositories/raw/hosted/{repositoryName})
+	GetRawHostedRepository(ctx echo.Context, repositoryName Repository) error
+	// UpdateRawHostedRepository Change the settings of a hosted raw repository
+	// (PUT /v1/repositories/raw/hosted/{repositoryName})
+	UpdateRawHostedRepository(ctx echo.Context, repositoryName Repository) error
 	// DeleteRepository Delete a repository
 	// (DELETE /v1/repositories/{repositoryName})
 	DeleteRepository(ctx echo.Context, repositoryName Repository) error
@@ -671,6 +748,47 @@ func (w *ServerInterfaceWrapper) UpdateDockerHostedRepository(ctx echo.Context) 
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.UpdateDockerHostedRepository(ctx, repositoryName)
+	return err
+}
+
+// CreateRawHostedRepository converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateRawHostedRepository(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateRawHostedRepository(ctx)
+	return err
+}
+
+// GetRawHostedRepository converts echo context to params.
+func (w *ServerInterfaceWrapper) GetRawHostedRepository(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "repositoryName" -------------
+	var repositoryName Repository
+
+	err = runtime.BindStyledParameterWithOptions("simple", "repositoryName", ctx.Param("repositoryName"), &repositoryName, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter repositoryName: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetRawHostedRepository(ctx, repositoryName)
+	return err
+}
+
+// UpdateRawHostedRepository converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdateRawHostedRepository(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "repositoryName" -------------
+	var repositoryName Repository
+
+	err = runtime.BindStyledParameterWithOptions("simple", "repositoryName", ctx.Param("repositoryName"), &repositoryName, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter repositoryName: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdateRawHostedRepository(ctx, repositoryName)
 	return err
 }
 
@@ -919,6 +1037,9 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/v1/repositories/docker/hosted", wrapper.CreateDockerHostedRepository, options.OperationMiddlewares["createDockerHostedRepository"]...)
 	router.GET(options.BaseURL+"/v1/repositories/docker/hosted/:repositoryName", wrapper.GetDockerHostedRepository, options.OperationMiddlewares["getDockerHostedRepository"]...)
 	router.PUT(options.BaseURL+"/v1/repositories/docker/hosted/:repositoryName", wrapper.UpdateDockerHostedRepository, options.OperationMiddlewares["updateDockerHostedRepository"]...)
+	router.POST(options.BaseURL+"/v1/repositories/raw/hosted", wrapper.CreateRawHostedRepository, options.OperationMiddlewares["createRawHostedRepository"]...)
+	router.GET(options.BaseURL+"/v1/repositories/raw/hosted/:repositoryName", wrapper.GetRawHostedRepository, options.OperationMiddlewares["getRawHostedRepository"]...)
+	router.PUT(options.BaseURL+"/v1/repositories/raw/hosted/:repositoryName", wrapper.UpdateRawHostedRepository, options.OperationMiddlewares["updateRawHostedRepository"]...)
 	router.GET(options.BaseURL+"/v1/repositorySettings", wrapper.GetRepositorySettings, options.OperationMiddlewares["getRepositorySettings"]...)
 	router.GET(options.BaseURL+"/v1/security/anonymous", wrapper.ReadAnonymousAccess, options.OperationMiddlewares["readAnonymousAccess"]...)
 	router.PUT(options.BaseURL+"/v1/security/anonymous", wrapper.UpdateAnonymousAccess, options.OperationMiddlewares["updateAnonymousAccess"]...)
@@ -1119,6 +1240,61 @@ type UpdateDockerHostedRepository204Response struct {
 }
 
 func (response UpdateDockerHostedRepository204Response) VisitUpdateDockerHostedRepositoryResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type CreateRawHostedRepositoryRequestObject struct {
+	Body *CreateRawHostedRepositoryJSONRequestBody
+}
+
+type CreateRawHostedRepositoryResponseObject interface {
+	VisitCreateRawHostedRepositoryResponse(w http.ResponseWriter) error
+}
+
+type CreateRawHostedRepository201Response struct {
+}
+
+func (response CreateRawHostedRepository201Response) VisitCreateRawHostedRepositoryResponse(w http.ResponseWriter) error {
+	w.WriteHeader(201)
+	return nil
+}
+
+type GetRawHostedRepositoryRequestObject struct {
+	RepositoryName Repository `json:"repositoryName"`
+}
+
+type GetRawHostedRepositoryResponseObject interface {
+	VisitGetRawHostedRepositoryResponse(w http.ResponseWriter) error
+}
+
+type GetRawHostedRepository200JSONResponse RawHostedApiRepository
+
+func (response GetRawHostedRepository200JSONResponse) VisitGetRawHostedRepositoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateRawHostedRepositoryRequestObject struct {
+	RepositoryName Repository `json:"repositoryName"`
+	Body           *UpdateRawHostedRepositoryJSONRequestBody
+}
+
+type UpdateRawHostedRepositoryResponseObject interface {
+	VisitUpdateRawHostedRepositoryResponse(w http.ResponseWriter) error
+}
+
+type UpdateRawHostedRepository204Response struct {
+}
+
+func (response UpdateRawHostedRepository204Response) VisitUpdateRawHostedRepositoryResponse(w http.ResponseWriter) error {
 	w.WriteHeader(204)
 	return nil
 }
@@ -1420,6 +1596,15 @@ type StrictServerInterface interface {
 	// UpdateDockerHostedRepository Change the settings of a hosted Docker repository
 	// (PUT /v1/repositories/docker/hosted/{repositoryName})
 	UpdateDockerHostedRepository(ctx context.Context, request UpdateDockerHostedRepositoryRequestObject) (UpdateDockerHostedRepositoryResponseObject, error)
+	// CreateRawHostedRepository Create a hosted raw repository
+	// (POST /v1/repositories/raw/hosted)
+	CreateRawHostedRepository(ctx context.Context, request CreateRawHostedRepositoryRequestObject) (CreateRawHostedRepositoryResponseObject, error)
+	// GetRawHostedRepository Get the settings of a hosted raw repository
+	// (GET /v1/repositories/raw/hosted/{repositoryName})
+	GetRawHostedRepository(ctx context.Context, request GetRawHostedRepositoryRequestObject) (GetRawHostedRepositoryResponseObject, error)
+	// UpdateRawHostedRepository Change the settings of a hosted raw repository
+	// (PUT /v1/repositories/raw/hosted/{repositoryName})
+	UpdateRawHostedRepository(ctx context.Context, request UpdateRawHostedRepositoryRequestObject) (UpdateRawHostedRepositoryResponseObject, error)
 	// DeleteRepository Delete a repository
 	// (DELETE /v1/repositories/{repositoryName})
 	DeleteRepository(ctx context.Context, request DeleteRepositoryRequestObject) (DeleteRepositoryResponseObject, error)
@@ -1801,6 +1986,125 @@ func (sh *strictHandler) UpdateDockerHostedRepository(ctx echo.Context, reposito
 		return err
 	} else if validResponse, ok := response.(UpdateDockerHostedRepositoryResponseObject); ok {
 		return validResponse.VisitUpdateDockerHostedRepositoryResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateRawHostedRepository operation middleware
+func (sh *strictHandler) CreateRawHostedRepository(ctx echo.Context) error {
+	var request CreateRawHostedRepositoryRequestObject
+
+	var body CreateRawHostedRepositoryJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateRawHostedRepository(ctx.Request().Context(), request.(CreateRawHostedRepositoryRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateRawHostedRepository")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateRawHostedRepositoryResponseObject); ok {
+		return validResponse.VisitCreateRawHostedRepositoryResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetRawHostedRepository operation middleware
+func (sh *strictHandler) GetRawHostedRepository(ctx echo.Context, repositoryName Repository) error {
+	var request GetRawHostedRepositoryRequestObject
+
+	request.RepositoryName = repositoryName
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetRawHostedRepository(ctx.Request().Context(), request.(GetRawHostedRepositoryRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetRawHostedRepository")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetRawHostedRepositoryResponseObject); ok {
+		return validResponse.VisitGetRawHostedRepositoryResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateRawHostedRepository operation middleware
+func (sh *strictHandler) UpdateRawHostedRepository(ctx echo.Context, repositoryName Repository) error {
+	var request UpdateRawHostedRepositoryRequestObject
+
+	request.RepositoryName = repositoryName
+
+	var body UpdateRawHostedRepositoryJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateRawHostedRepository(ctx.Request().Context(), request.(UpdateRawHostedRepositoryRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateRawHostedRepository")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateRawHostedRepositoryResponseObject); ok {
+		return validResponse.VisitUpdateRawHostedRepositoryResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -65,8 +65,8 @@ type Blob struct {
 	// StoreID is the blob store's row; Key is where in it the bytes are.
 	StoreID int64
 	Key     string
-	// SHA256 and SHA512 are lower-case hex; SHA512 is empty unless it was asked for when the bytes came in.
-	SHA256, SHA512 string
+	// SHA256, SHA512, SHA1 and MD5 are lower-case hex; all but SHA256 are empty unless they were asked for when the bytes came in.
+	SHA256, SHA512, SHA1, MD5 string
 	// Size is in bytes.
 	Size int64
 	// TouchedAt is when a client was last told that the bytes are there; garbage collection counts from it.
@@ -110,10 +110,11 @@ type Component struct {
 
 // Staged is bytes that are durable in a blob store but that no row names yet.
 type Staged struct {
-	StoreID        int64
-	Key            string
-	SHA256, SHA512 string
-	Size           int64
+	StoreID int64
+	Key     string
+	// SHA256, SHA512, SHA1 and MD5: as those of Blob.
+	SHA256, SHA512, SHA1, MD5 string
+	Size                      int64
 }
 
 // List selects assets or names of one repository, in byte order of path or name: a page by keyset.

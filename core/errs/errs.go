@@ -26,6 +26,7 @@ const (
 	TooLarge
 	UnsupportedMediaType
 	RangeNotSatisfiable
+	PreconditionFailed
 	Unprocessable
 	TooManyRequests
 	Unavailable
@@ -45,6 +46,7 @@ var statuses = [...]int{
 	TooLarge:             http.StatusRequestEntityTooLarge,
 	UnsupportedMediaType: http.StatusUnsupportedMediaType,
 	RangeNotSatisfiable:  http.StatusRequestedRangeNotSatisfiable,
+	PreconditionFailed:   http.StatusPreconditionFailed,
 	Unprocessable:        http.StatusUnprocessableEntity,
 	TooManyRequests:      http.StatusTooManyRequests,
 	Unavailable:          http.StatusServiceUnavailable,

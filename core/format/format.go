@@ -13,6 +13,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/repomgr/repomgr/core/blobstore"
 	"github.com/repomgr/repomgr/core/content"
 )
 
@@ -37,8 +38,11 @@ type Descriptor struct {
 	API string
 	// Settings is the key of the format's own settings in a repository's configuration; empty when it has none.
 	Settings string
-	// Algorithms are the digests that the format's clients ask for beside sha256, computed when bytes come in.
+	// Algorithms are the digests that the format's clients ask for beside sha256: they are computed when bytes come in, and
+	// X-Checksum headers tell them, and sha256, to those who read.
 	Algorithms []digest.Algorithm
+	// Latest: the format makes records with Record.Latest, so that its repositories have a latestPolicy.
+	Latest bool
 	// Challenges: the format's clients answer a 401 by asking for a token with more rights, so that a refusal is a 401 with
 	// CodeScope for callers who are signed in, too.
 	Challenges bool
@@ -47,7 +51,8 @@ type Descriptor struct {
 	// NamedBy is the kind of the assets that make a name exist: lists of names are made from them.
 	NamedBy string
 	// Usage is shell commands, one a line, that show how clients use a repository. "{host}" stands for the host, with its
-	// port, that leads to it, "{address}" for what clients write before a name: the host and maybe a path.
+	// port, that leads to it, "{address}" for what clients write before a name: the host and maybe a path, "{url}" for the
+	// repository's URL, without a slash at the end.
 	Usage string
 }
 
@@ -65,6 +70,13 @@ type Route struct {
 	Kind, Name string
 	// Expect is the digest of the bytes when the request itself names it.
 	Expect digest.Digest
+	// Checksums are further digests that the bytes of an upload in one request must have. The core adds those that the
+	// request's headers name.
+	Checksums []digest.Digest
+	// Index are the names of the documents that stand for a directory, the preferred one first. A read of a Path that ends
+	// in a slash, and where nothing else is, is answered with the first of them that is below it, and one of a path that
+	// lacks just the slash with a redirection there: without it the document's relative links would lead elsewhere.
+	Index []string
 	// ContentType is what an upload says its bytes are.
 	ContentType string
 	// MaxSize is the most bytes that an upload to this path may have; zero means no limit.
@@ -92,6 +104,18 @@ const (
 	CodeDigest = "DIGEST_MISMATCH"
 	// CodeScope: the caller is known, but the token, or the caller's rights, don't reach. Kind Unauthenticated.
 	CodeScope = "insufficient_scope"
+	// CodePolicy: the repository's write policy refuses a change. Kind Conflict where the change alone is refused, Forbidden
+	// or MethodNotAllowed where all are. Without a Dialect it is a 400, as in Nexus.
+	CodePolicy = "WRITE_POLICY"
+)
+
+// Allow is the Detail of a MethodNotAllowed error: the methods for the Allow header.
+type Allow []string
+
+// The algorithms of digests that go-digest does not name.
+const (
+	MD5  = blobstore.MD5
+	SHA1 = blobstore.SHA1
 )
 
 // Handler serves one request in the context of a repository and a caller. A returned error is rendered by the core in the
@@ -112,8 +136,10 @@ type Incoming struct {
 type Record struct {
 	Path, Kind, Name string
 	// Class decides about overwriting: Immutable bytes may be stored again, Mutable ones follow the write policy.
-	Class       content.Class
-	Digest      digest.Digest
+	Class  content.Class
+	Digest digest.Digest
+	// ContentType is the media type. Where it is empty, the core fills in that of the path's extension, else what the first
+	// bytes look like; with strictContentTypeValidation the two must agree.
 	ContentType string
 	// Attributes is a value that marshals to a JSON object; nil when there are none.
 	Attributes any
@@ -257,7 +283,7 @@ type Dialect interface {
 // Headers adds the format's own headers to responses about an asset: to a read, to the answer to an upload (status 201) and
 // to that to a deletion (status 202).
 type Headers interface {
-	Headers(h http.Header, entry Entry, route Route, a content.Asset, status int)
+	Headers(h http.Header, repo Repository, entry Entry, route Route, a content.Asset, status int)
 }
 
 // Lister renders a page of a Query route.

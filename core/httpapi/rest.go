@@ -64,6 +64,8 @@ type Deps struct {
 	Repositories Repositories
 	BlobStores   BlobStores
 	Security     Security
+	// Browser lists what is in repositories; without one there are no listings.
+	Browser Browser
 	// Formats are all formats of the server.
 	Formats []format.Format
 	// Version is the server's own version.
@@ -119,6 +121,7 @@ func Mount(e *echo.Echo, deps Deps) error {
 		BaseURL: api.Base, OperationMiddlewares: guards,
 	})
 	mountReference(e, doc)
+	s.mountBrowse(e)
 	s.mountStart(e)
 	return nil
 }

@@ -26,6 +26,7 @@ import (
 	"github.com/repomgr/repomgr/core/security"
 	"github.com/repomgr/repomgr/core/security/securitytest"
 	"github.com/repomgr/repomgr/formats/docker"
+	"github.com/repomgr/repomgr/formats/raw"
 )
 
 // memoryRepositories keeps repositories in memory. It checks what the real one checks and the API shows: names.
@@ -68,8 +69,13 @@ func (m *memoryRepositories) Create(_ context.Context, c repository.Config) erro
 	if err := repository.CheckName(c.Name); err != nil {
 		return err
 	}
-	if _, _, err := docker.New().(format.Settler).Settings(c.Settings); err != nil {
-		return err
+	for _, f := range formats() {
+		if d := f.Describe(); d.Name != c.Format {
+			continue
+		}
+		if _, _, err := f.(format.Settler).Settings(c.Settings); err != nil {
+			return err
+		}
 	}
 	m.all[c.Name] = c
 	return m.fail
@@ -91,6 +97,8 @@ func (m *memoryRepositories) Delete(_ context.Context, name string) error {
 	delete(m.all, name)
 	return m.fail
 }
+
+func formats() []format.Format { return []format.Format{docker.New(), raw.New()} }
 
 // memoryStores keeps blob stores in memory.
 type memoryStores struct {
@@ -182,7 +190,7 @@ func newFixture(t *testing.T, changes ...func(*Deps)) *fixture {
 		{BlobStoreConfig: repository.BlobStoreConfig{Name: "s3", Type: "S3"}, Unavailable: "no such bucket"},
 	}}
 	deps := Deps{
-		Repositories: f.repositories, BlobStores: f.stores, Formats: []format.Format{docker.New()},
+		Repositories: f.repositories, BlobStores: f.stores, Formats: formats(),
 		Version: "1.2.3", Log: slog.New(slog.NewTextHandler(f.log, nil)),
 	}
 	for _, change := range changes {

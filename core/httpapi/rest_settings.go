@@ -143,7 +143,7 @@ func (s *server) marshal(caller call, c repository.Config) (json.RawMessage, err
 	o.add("type", c.Type)
 	o.add("url", caller.repositoryURL(c.Name))
 	o.add("online", c.Online)
-	o.add("storage", storage(c))
+	o.add("storage", storage(c, s.formats[c.Format]))
 	if c.Cleanup != nil && c.Cleanup.PolicyNames == nil {
 		c.Cleanup = &repository.Cleanup{PolicyNames: []string{}}
 	}
@@ -164,8 +164,8 @@ func (s *server) marshal(caller call, c repository.Config) (json.RawMessage, err
 	return raw, nil
 }
 
-// storage is a repository's storage; only hosted ones have write policies.
-func storage(c repository.Config) any {
+// storage is a repository's storage; only hosted ones have write policies, and only of some formats one for what is latest.
+func storage(c repository.Config, f format.Format) any {
 	s := struct {
 		BlobStore                   string                  `json:"blobStoreName"`
 		StrictContentTypeValidation bool                    `json:"strictContentTypeValidation"`
@@ -173,7 +173,10 @@ func storage(c repository.Config) any {
 		LatestPolicy                *bool                   `json:"latestPolicy,omitempty"`
 	}{BlobStore: c.Storage.BlobStore, StrictContentTypeValidation: c.Storage.StrictContentTypeValidation}
 	if c.Type == typeHosted {
-		s.WritePolicy, s.LatestPolicy = &c.Storage.WritePolicy, &c.Storage.LatestPolicy
+		s.WritePolicy = &c.Storage.WritePolicy
+		if f != nil && f.Describe().Latest {
+			s.LatestPolicy = &c.Storage.LatestPolicy
+		}
 	}
 	return s
 }

@@ -109,6 +109,9 @@ func (s *server) show(ctx context.Context, c repository.Config) ui.Repository {
 		return shown
 	}
 	usage := f.Describe().Usage
+	if strings.Contains(usage, "{url}") {
+		shown.Entrances = append(shown.Entrances, ui.Entrance{Address: shown.URL, Commands: strings.ReplaceAll(usage, "{url}", shown.URL)})
+	}
 	for _, e := range entrances(caller.base, c.Name, f, access) {
 		commands := strings.NewReplacer("{host}", e.host, "{address}", e.address()).Replace(usage)
 		shown.Entrances = append(shown.Entrances, ui.Entrance{Address: e.address(), Commands: commands})

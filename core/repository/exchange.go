@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -31,6 +32,8 @@ type exchange struct {
 	route     format.Route
 	principal security.Principal
 	request   *http.Request
+	// conditions are those of a request that writes.
+	conditions conditions
 }
 
 var (
@@ -74,7 +77,7 @@ const smallDocument = 64 << 10
 
 // receive is Receive by way of the blob store.
 func (x *exchange) receive(ctx context.Context, route format.Route, r io.Reader) ([]content.Asset, error) {
-	info, err := x.repo.store.Put(ctx, r, algorithms(route.Expect)...)
+	info, err := x.repo.store.Put(ctx, r, x.algorithms(route)...)
 	if err != nil {
 		return nil, storeError(err)
 	}
@@ -101,8 +104,13 @@ func (x *exchange) parsable(ctx context.Context, route format.Route, info blobst
 	if route.MaxSize > 0 && info.Size > route.MaxSize {
 		return tooLarge(route.MaxSize)
 	}
-	if err := expect(route.Expect, info.Digests); err != nil || route.MaxSize == 0 {
-		return err
+	for _, want := range append([]digest.Digest{route.Expect}, route.Checksums...) {
+		if err := expect(want, info.Digests); err != nil {
+			return err
+		}
+	}
+	if route.MaxSize == 0 {
+		return nil
 	}
 	return storeError(x.manager.parsing.Acquire(ctx, parsingWeight(info.Size)))
 }
@@ -119,8 +127,8 @@ func (x *exchange) parsed(route format.Route, size int64) {
 // receiveSmall is Receive for a document in memory: what is wrong with it is found before it is written.
 func (x *exchange) receiveSmall(ctx context.Context, route format.Route, doc []byte) ([]content.Asset, error) {
 	digests := map[digest.Algorithm]digest.Digest{digest.SHA256: digest.FromBytes(doc)}
-	for _, alg := range algorithms(route.Expect) {
-		digests[alg] = alg.FromBytes(doc)
+	for _, alg := range x.algorithms(route) {
+		digests[alg] = blobstore.Sum(alg, doc)
 	}
 	info := blobstore.Info{Size: int64(len(doc)), Digests: digests}
 	if err := x.parsable(ctx, route, info); err != nil {
@@ -132,19 +140,23 @@ func (x *exchange) receiveSmall(ctx context.Context, route format.Route, doc []b
 	if err != nil {
 		return nil, err
 	}
-	if info, err = x.repo.store.Put(ctx, bytes.NewReader(doc), algorithms(route.Expect)...); err != nil {
+	if info, err = x.repo.store.Put(ctx, bytes.NewReader(doc), x.algorithms(route)...); err != nil {
 		return nil, storeError(err)
 	}
 	staged.Key = info.Key
 	return x.commit(ctx, staged, records, x.discard)
 }
 
-// algorithms are the digests to compute beside sha256 for bytes that must have the digest.
-func algorithms(want digest.Digest) []digest.Algorithm {
-	if want == "" || want.Algorithm() == digest.SHA256 {
-		return nil
+// algorithms are the digests to compute, beside sha256, of bytes that come for the route.
+func (x *exchange) algorithms(route format.Route) []digest.Algorithm {
+	algs := slices.Clone(x.repo.plugin.describe.Algorithms)
+	if route.Expect != "" {
+		algs = append(algs, route.Expect.Algorithm())
 	}
-	return []digest.Algorithm{want.Algorithm()}
+	for _, sum := range route.Checksums {
+		algs = append(algs, sum.Algorithm())
+	}
+	return algs
 }
 
 // expect checks that bytes are those that want names; an empty want names any.
@@ -165,6 +177,7 @@ func (x *exchange) staged(info blobstore.Info) content.Staged {
 	return content.Staged{
 		StoreID: x.repo.store.id, Key: info.Key, Size: info.Size,
 		SHA256: info.Digests[digest.SHA256].Encoded(), SHA512: encoded(info.Digests[digest.SHA512]),
+		SHA1: encoded(info.Digests[blobstore.SHA1]), MD5: encoded(info.Digests[blobstore.MD5]),
 	}
 }
 
@@ -196,7 +209,7 @@ func (x *exchange) ingest(ctx context.Context, route format.Route, staged conten
 			return nil, x.refusal()
 		}
 	}
-	return records, nil
+	return records, x.fillTypes(records, open)
 }
 
 // commit records staged bytes, in one transaction. What was staged is deleted when it turns out not to be needed, and left to
@@ -216,13 +229,18 @@ func (x *exchange) commit(ctx context.Context, staged content.Staged, records []
 		if err = tx.RepositoryExists(x.repo.id); err != nil {
 			return err
 		}
+		c, err := x.conditions.before(tx, x.repo.id, records[0].Path)
+		if err != nil {
+			return err
+		}
 		if blob, err = tx.PutBlob(staged); err != nil {
 			return err
 		}
 		for i := range records {
-			if assets[i], err = x.record(tx, records[i], assetRecords[i], blob); err != nil {
+			if assets[i], err = x.record(tx, records[i], assetRecords[i], blob, c); err != nil {
 				return err
 			}
+			c = conditions{} // they are about what the route asked for
 		}
 		return nil
 	})
@@ -253,8 +271,8 @@ func (x *exchange) settle(ctx context.Context, blob content.Blob, staged content
 	})
 }
 
-// record records one asset under the write policy.
-func (x *exchange) record(tx *store.Tx, rec format.Record, row store.AssetRecord, blob content.Blob) (content.Asset, error) {
+// record records one asset under the conditions and the write policy.
+func (x *exchange) record(tx *store.Tx, rec format.Record, row store.AssetRecord, blob content.Blob, c conditions) (content.Asset, error) {
 	var requires []content.Reference
 	for _, ref := range rec.References {
 		if ref.Kind == content.Requires {
@@ -270,6 +288,9 @@ func (x *exchange) record(tx *store.Tx, rec format.Record, row store.AssetRecord
 	if a, err := tx.Asset(x.repo.id, rec.Path); err == nil {
 		existing = &a
 	} else if !errs.Is(err, errs.NotFound) {
+		return content.Asset{}, err
+	}
+	if err := c.check(existing); err != nil {
 		return content.Asset{}, err
 	}
 	if err := x.repo.policy(rec, existing, blob); err != nil {
@@ -329,7 +350,7 @@ func (x *exchange) Begin(ctx context.Context, owner string, algs ...digest.Algor
 	}
 	u := &upload{x: x, owner: x.owner(owner)}
 	var err error
-	u.state, err = x.repo.store.Begin(ctx, u.owner, algs...)
+	u.state, err = x.repo.store.Begin(ctx, u.owner, append(algs, x.repo.plugin.describe.Algorithms...)...)
 	return u, storeError(err)
 }
 
@@ -421,7 +442,7 @@ func (x *exchange) Mount(ctx context.Context, route format.Route, from format.Lo
 		if err != nil {
 			return err
 		}
-		asset, err = x.record(tx, rec, rows[0], source.Blob)
+		asset, err = x.record(tx, rec, rows[0], source.Blob, conditions{})
 		return err
 	})
 	return asset, err

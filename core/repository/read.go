@@ -22,6 +22,11 @@ import (
 // serveAsset answers a GET or HEAD for the asset at the route's path.
 func (x *exchange) serveAsset(w http.ResponseWriter, r *http.Request) error {
 	a, err := x.Asset(r.Context(), x.route.Path)
+	if errs.Is(err, errs.NotFound) && len(x.route.Index) > 0 {
+		if a, err = x.index(w, r); err == nil && a.ID == 0 {
+			return nil // the client was sent to the directory
+		}
+	}
 	if err != nil {
 		return err
 	}
@@ -63,17 +68,23 @@ func (x *exchange) head(h http.Header, a content.Asset) {
 		contentType = "application/octet-stream"
 	}
 	h["Content-Type"] = []string{contentType}
-	h["Etag"] = []string{`"` + a.Digest.String() + `"`}
+	h["Etag"] = []string{etag(a)}
 	if modified := x.modified(a); !modified.IsZero() {
 		h["Last-Modified"] = []string{modified.Format(http.TimeFormat)}
 	}
 	h["X-Content-Type-Options"] = nosniff
 	// What is stored came from somebody: opened in a browser, it must not act as a part of this site.
 	h["Content-Security-Policy"] = sandbox
+	if len(x.repo.plugin.describe.Algorithms) > 0 {
+		setChecksums(h, a.Blob)
+	}
 	if x.repo.plugin.headers != nil {
-		x.repo.plugin.headers.Headers(h, x.entry, x.route, a, http.StatusOK)
+		x.repo.plugin.headers.Headers(h, x.Repository(), x.entry, x.route, a, http.StatusOK)
 	}
 }
+
+// etag is the entity tag of an asset: a strong one, as its bytes make it.
+func etag(a content.Asset) string { return `"` + a.Digest.String() + `"` }
 
 // modified is what Last-Modified says and If-Modified-Since is compared with. It is zero for bytes that may be replaced within
 // the same second again: a date has whole seconds, and must not be one of two versions (RFC 9110 section 8.8.2.2).
@@ -407,11 +418,14 @@ func (r *Repository) spool(ctx context.Context, body []byte) (blobstore.Reader, 
 func (x *exchange) remove(ctx context.Context) error {
 	if x.repo.config.Storage.WritePolicy == Deny {
 		// Not Forbidden: distribution-spec 1.1, "Content Management", has 400 and 405 for a repository without deletion.
-		return errs.New(errs.MethodNotAllowed, "repository %s is read-only", x.repo.config.Name)
+		return x.repo.readOnly(errs.MethodNotAllowed)
 	}
 	return x.manager.db.Update(ctx, func(tx *store.Tx) error {
 		a, err := tx.Asset(x.repo.id, x.route.Path)
 		if err != nil {
+			return err
+		}
+		if err := x.conditions.check(present(a)); err != nil {
 			return err
 		}
 		if err := tx.DeleteAsset(a, x.principal.User); err != nil {

@@ -174,13 +174,21 @@ func (r *Repository) policy(rec format.Record, existing *content.Asset, blob con
 	if r.config.Storage.WritePolicy == Allow || rec.Latest && r.config.Storage.LatestPolicy {
 		return nil
 	}
-	return errs.New(errs.Conflict, "%s%s cannot be updated as asset already exists and redeploy is not allowed", r.config.Name, rec.Path)
+	e := errs.New(errs.Conflict, "%s%s cannot be updated as asset already exists and redeploy is not allowed", r.config.Name, rec.Path)
+	e.Code = format.CodePolicy
+	return e
 }
 
 // writable tells whether the repository takes changes at all.
 func (r *Repository) writable() error {
 	if r.config.Storage.WritePolicy == Deny {
-		return errs.New(errs.Forbidden, "repository %s is read-only", r.config.Name)
+		return r.readOnly(errs.Forbidden)
 	}
 	return nil
+}
+
+func (r *Repository) readOnly(kind errs.Kind) error {
+	e := errs.New(kind, "repository %s is read-only", r.config.Name)
+	e.Code = format.CodePolicy
+	return e
 }

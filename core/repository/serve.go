@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"strconv"
 	"strings"
 
 	"github.com/repomgr/repomgr/core/content"
@@ -225,13 +226,17 @@ func (x *exchange) serveUpload(w http.ResponseWriter, r *http.Request) error {
 	if limit := x.route.MaxSize; limit > 0 && r.ContentLength > limit {
 		return tooLarge(limit)
 	}
+	if err := x.expectations(r); err != nil {
+		return err
+	}
 	assets, err := x.Receive(r.Context(), x.route, r.Body)
 	if err != nil {
 		return err
 	}
 	h := w.Header()
+	h["Etag"] = []string{etag(assets[0])}
 	if x.repo.plugin.headers != nil {
-		x.repo.plugin.headers.Headers(h, x.entry, x.route, assets[0], http.StatusCreated)
+		x.repo.plugin.headers.Headers(h, x.Repository(), x.entry, x.route, assets[0], http.StatusCreated)
 	}
 	h.Set("Content-Length", "0")
 	w.WriteHeader(http.StatusCreated)
@@ -239,6 +244,7 @@ func (x *exchange) serveUpload(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (x *exchange) serveDelete(w http.ResponseWriter, r *http.Request) error {
+	x.conditions = conditionsOf(r.Header)
 	if err := x.remove(r.Context()); err != nil {
 		return err
 	}
@@ -248,7 +254,7 @@ func (x *exchange) serveDelete(w http.ResponseWriter, r *http.Request) error {
 	}
 	h := w.Header()
 	if x.repo.plugin.headers != nil {
-		x.repo.plugin.headers.Headers(h, x.entry, x.route, content.Asset{}, status)
+		x.repo.plugin.headers.Headers(h, x.Repository(), x.entry, x.route, content.Asset{}, status)
 	}
 	h.Set("Content-Length", "0")
 	w.WriteHeader(status)
@@ -287,12 +293,20 @@ func (m *Manager) fail(w http.ResponseWriter, r *http.Request, p *plugin, x *exc
 
 // writePlain renders an error as text, for formats without a dialect.
 func writePlain(w http.ResponseWriter, e *errs.Error) {
-	text := e.Message
-	if e.Kind == errs.Internal {
+	text, status := e.Message, e.Kind.Status()
+	switch {
+	case e.Kind == errs.Internal:
 		text = "internal error"
-	}
-	if e.Kind == errs.Unauthenticated {
+	case e.Kind == errs.Unauthenticated:
 		w.Header().Set("WWW-Authenticate", `BASIC realm="Sonatype Nexus Repository Manager"`)
+	case e.Code == format.CodePolicy:
+		status = http.StatusBadRequest
 	}
-	http.Error(w, text, e.Kind.Status())
+	if methods, ok := e.Detail.(format.Allow); ok {
+		w.Header().Set("Allow", strings.Join(methods, ", "))
+	}
+	if e.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.FormatInt(int64(max(e.RetryAfter.Seconds(), 1)), 10))
+	}
+	http.Error(w, text, status)
 }

@@ -32,6 +32,8 @@ type assetRow struct {
 	Key           string
 	Sha256        string
 	Sha512        string
+	Sha1          string
+	Md5           string
 	Size          int64
 	State         BlobState
 	BlobTouchedAt int64
@@ -39,7 +41,7 @@ type assetRow struct {
 
 const assetColumns = `a.id, a.repository_id, a.component_id, a.path, a.kind, a.name, a.digest, a.content_type, a.attributes,
  a.uploader, a.uploader_ip, a.created_at, a.updated_at, a.touched_at,
- b.id AS blob_id, b.store_id, b.key, b.sha256, b.sha512, b.size, b.state,
+ b.id AS blob_id, b.store_id, b.key, b.sha256, b.sha512, b.sha1, b.md5, b.size, b.state,
  b.touched_at AS blob_touched_at`
 
 const assetFrom = ` FROM assets a JOIN blobs b ON b.id = a.blob_id `
@@ -49,7 +51,7 @@ func (r assetRow) asset() content.Asset {
 		ID: r.ID, RepositoryID: r.RepositoryID, Path: r.Path, Kind: r.Kind, Name: r.Name,
 		Digest: digest.Digest(r.Digest), ContentType: r.ContentType, Uploader: r.Uploader, UploaderIP: r.UploaderIP,
 		CreatedAt: millis(r.CreatedAt), UpdatedAt: millis(r.UpdatedAt), TouchedAt: millis(r.TouchedAt),
-		Blob: content.Blob{ID: r.BlobID, StoreID: r.StoreID, Key: r.Key, SHA256: r.Sha256, SHA512: r.Sha512, Size: r.Size,
+		Blob: content.Blob{ID: r.BlobID, StoreID: r.StoreID, Key: r.Key, SHA256: r.Sha256, SHA512: r.Sha512, SHA1: r.Sha1, MD5: r.Md5, Size: r.Size,
 			TouchedAt: millis(r.BlobTouchedAt), Suspect: r.State == Suspect},
 	}
 	if r.ComponentID != nil {

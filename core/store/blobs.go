@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/repomgr/repomgr/core/content"
@@ -84,10 +85,10 @@ func (tx *Tx) changeAll(assets []named) {
 // the foreign key's doing: on PostgreSQL the transaction then runs again.
 func (tx *Tx) mend(blob *content.Blob) error {
 	var suspects []struct {
-		ID     int64
-		Sha512 string
+		ID                int64
+		Sha512, Sha1, Md5 string
 	}
-	if _, err := tx.scan(&suspects, `SELECT id, sha512 FROM blobs WHERE store_id = ? AND sha256 = ? AND state = 'suspect' ORDER BY id`,
+	if _, err := tx.scan(&suspects, `SELECT id, sha512, sha1, md5 FROM blobs WHERE store_id = ? AND sha256 = ? AND state = 'suspect' ORDER BY id`,
 		blob.StoreID, blob.SHA256); err != nil {
 		return fmt.Errorf("look for suspects of blob %s: %w", blob.SHA256, err)
 	}
@@ -95,11 +96,13 @@ func (tx *Tx) mend(blob *content.Blob) error {
 		if err := tx.replaceBlob(s.ID, *blob); err != nil {
 			return fmt.Errorf("replace suspect blob %s: %w", blob.SHA256, err)
 		}
-		if blob.SHA512 == "" && s.Sha512 != "" {
-			blob.SHA512 = s.Sha512
-			if _, err := tx.exec(`UPDATE blobs SET sha512 = ? WHERE id = ?`, s.Sha512, blob.ID); err != nil {
-				return fmt.Errorf("replace suspect blob %s: %w", blob.SHA256, err)
-			}
+		was := *blob
+		blob.SHA512, blob.SHA1, blob.MD5 = cmp.Or(blob.SHA512, s.Sha512), cmp.Or(blob.SHA1, s.Sha1), cmp.Or(blob.MD5, s.Md5)
+		if *blob == was {
+			continue
+		}
+		if _, err := tx.exec(`UPDATE blobs SET sha512 = ?, sha1 = ?, md5 = ? WHERE id = ?`, blob.SHA512, blob.SHA1, blob.MD5, blob.ID); err != nil {
+			return fmt.Errorf("replace suspect blob %s: %w", blob.SHA256, err)
 		}
 	}
 	return nil

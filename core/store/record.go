@@ -26,22 +26,24 @@ func Stale(touched, now time.Time) bool { return touched.Before(now.Add(-Grace /
 // takes the place of a suspect one with the same bytes, for all who name it.
 func (tx *Tx) PutBlob(staged content.Staged) (content.Blob, error) {
 	var row struct {
-		ID        int64
-		Key       string
-		TouchedAt int64
-		Sha512    string
+		ID                int64
+		Key               string
+		TouchedAt         int64
+		Sha512, Sha1, Md5 string
 	}
-	_, err := tx.scan(&row, `INSERT INTO blobs (store_id, key, sha256, sha512, size, state, created_at, touched_at)
- VALUES (?, ?, ?, ?, ?, 'live', $NOW, $NOW)
+	_, err := tx.scan(&row, `INSERT INTO blobs (store_id, key, sha256, sha512, sha1, md5, size, state, created_at, touched_at)
+ VALUES (?, ?, ?, ?, ?, ?, ?, 'live', $NOW, $NOW)
  ON CONFLICT (store_id, sha256) WHERE state = 'live' DO UPDATE SET
  touched_at = CASE WHEN `+stale("blobs.touched_at")+` THEN $NOW ELSE blobs.touched_at END,
- sha512 = CASE WHEN blobs.sha512 = '' THEN excluded.sha512 ELSE blobs.sha512 END
- RETURNING id, key, touched_at, sha512`,
-		staged.StoreID, staged.Key, staged.SHA256, staged.SHA512, staged.Size)
+ sha512 = CASE WHEN blobs.sha512 = '' THEN excluded.sha512 ELSE blobs.sha512 END,
+ sha1 = CASE WHEN blobs.sha1 = '' THEN excluded.sha1 ELSE blobs.sha1 END,
+ md5 = CASE WHEN blobs.md5 = '' THEN excluded.md5 ELSE blobs.md5 END
+ RETURNING id, key, touched_at, sha512, sha1, md5`,
+		staged.StoreID, staged.Key, staged.SHA256, staged.SHA512, staged.SHA1, staged.MD5, staged.Size)
 	if err != nil {
 		return content.Blob{}, fmt.Errorf("record blob %s: %w", staged.SHA256, err)
 	}
-	blob := content.Blob{ID: row.ID, StoreID: staged.StoreID, Key: row.Key, SHA256: staged.SHA256, SHA512: row.Sha512,
+	blob := content.Blob{ID: row.ID, StoreID: staged.StoreID, Key: row.Key, SHA256: staged.SHA256, SHA512: row.Sha512, SHA1: row.Sha1, MD5: row.Md5,
 		Size: staged.Size, TouchedAt: millis(row.TouchedAt)}
 	if row.Key != staged.Key {
 		return blob, nil // whoever recorded it has mended what there was to mend
@@ -220,15 +222,16 @@ func (tx *Tx) putReferences(assetID int64, references []content.Reference) error
 }
 
 // DeleteAsset takes away the asset's name; its bytes stay until garbage collection, and whoever else names them keeps
-// them. A component that has no other asset goes with it.
+// them. A component that has no other asset goes with it. a is as tx.Asset or tx.Assets returned it in this transaction: what
+// another one stored at the path since is not deleted unseen.
 func (tx *Tx) DeleteAsset(a content.Asset, user string) error {
 	tx.change(a.RepositoryID, a.Path, a.Name)
-	n, err := tx.exec(`UPDATE assets SET deleted_at = $NOW WHERE id = ? AND deleted_at IS NULL`, a.ID)
+	n, err := tx.exec(`UPDATE assets SET deleted_at = $NOW WHERE id = ? AND deleted_at IS NULL AND updated_at = ?`, a.ID, a.UpdatedAt.UnixMilli())
 	if err != nil {
 		return fmt.Errorf("delete asset %s: %w", a.Path, err)
 	}
 	if n == 0 {
-		return errs.New(errs.NotFound, "asset not found")
+		return tx.gone(a)
 	}
 	if a.ComponentID != 0 {
 		if _, err := tx.exec(`DELETE FROM components WHERE id = ? AND NOT EXISTS
@@ -237,6 +240,19 @@ func (tx *Tx) DeleteAsset(a content.Asset, user string) error {
 		}
 	}
 	return tx.emit("asset.deleted", a.RepositoryID, assetEvent{Path: a.Path, Kind: a.Kind, Name: a.Name, Digest: a.Digest, User: user})
+}
+
+// gone is the error for an asset that is not there any more as it was read: the transaction runs again where there is a newer one.
+func (tx *Tx) gone(a content.Asset) error {
+	var one int
+	n, err := tx.scan(&one, `SELECT 1 FROM assets WHERE id = ? AND deleted_at IS NULL`, a.ID)
+	switch {
+	case err != nil:
+		return fmt.Errorf("delete asset %s: %w", a.Path, err)
+	case n > 0:
+		return errRetry
+	}
+	return errs.New(errs.NotFound, "asset not found")
 }
 
 // assetEvent is the payload of the outbox's asset topics.

@@ -60,14 +60,16 @@ type dialect struct {
 	share string
 	// aside before a column says that no index is to be chosen for it; PostgreSQL has statistics to choose by.
 	aside string
+	// find is the SQL function of where a string has another one, from 1; 0 for nowhere.
+	find string
 	// take is the SQL clause by which nodes take rows and pass over those that another one is taking.
 	take string
 }
 
 var (
-	dialectSQLite   = dialect{name: "sqlite", now: "CAST(unixepoch('subsec') * 1000 AS INTEGER)", aside: "+"}
+	dialectSQLite   = dialect{name: "sqlite", now: "CAST(unixepoch('subsec') * 1000 AS INTEGER)", aside: "+", find: "instr"}
 	dialectPostgres = dialect{name: "postgres", now: "(extract(epoch FROM clock_timestamp()) * 1000)::bigint",
-		share: " FOR SHARE OF a", take: " FOR UPDATE SKIP LOCKED"}
+		share: " FOR SHARE OF a", find: "strpos", take: " FOR UPDATE SKIP LOCKED"}
 )
 
 // Open opens the database and brings its schema up to date. With an empty databaseURL it is the SQLite file at path,
@@ -226,8 +228,10 @@ func (tx *Tx) change(repositoryID int64, path, name string) {
 	}
 }
 
-// sql puts the dialect's expression for the time in place of $NOW in query.
-func (d dialect) sql(query string) string { return strings.ReplaceAll(query, "$NOW", d.now) }
+// sql puts the dialect's expression for the time in place of $NOW, and its function to find a string in place of $FIND.
+func (d dialect) sql(query string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(query, "$NOW", d.now), "$FIND", d.find)
+}
 
 func (tx *Tx) exec(query string, args ...any) (int64, error) {
 	r := tx.db.Exec(tx.dialect.sql(query), args...)

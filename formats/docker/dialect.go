@@ -50,7 +50,7 @@ func statusOf(e *errs.Error, route format.Route) int {
 }
 
 func allowed(e *errs.Error) string {
-	if methods, ok := e.Detail.(allow); ok {
+	if methods, ok := e.Detail.(format.Allow); ok {
 		return strings.Join(methods, ", ")
 	}
 	return "GET, HEAD"
@@ -65,7 +65,7 @@ func problems(e *errs.Error, route format.Route) []problem {
 		return missing(refs)
 	}
 	p := problem{Code: codeOf(e, route), Message: e.Message, Detail: e.Detail}
-	if _, ok := e.Detail.(allow); ok {
+	if _, ok := e.Detail.(format.Allow); ok {
 		p.Detail = nil
 	}
 	return []problem{p}

@@ -180,7 +180,7 @@ func TestHeaders(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			h := http.Header{}
-			docker{}.Headers(h, tt.entry, tt.route, tt.asset, tt.status)
+			docker{}.Headers(h, format.Repository{}, tt.entry, tt.route, tt.asset, tt.status)
 			if diff := cmp.Diff(tt.want, h); diff != "" {
 				t.Error(diff)
 			}

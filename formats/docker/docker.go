@@ -54,7 +54,7 @@ var (
 // Describe says what the format is. sha512 is not among the algorithms: the few uploads that want it name it.
 func (docker) Describe() format.Descriptor {
 	return format.Descriptor{
-		Name: "docker", Settings: "docker", Challenges: true, DeleteStatus: http.StatusAccepted, NamedBy: kindManifest,
+		Name: "docker", Settings: "docker", Challenges: true, DeleteStatus: http.StatusAccepted, NamedBy: kindManifest, Latest: true,
 		Usage: "docker login {host}\ndocker tag alpine {address}/alpine\ndocker push {address}/alpine\ndocker pull {address}/alpine",
 	}
 }

@@ -23,7 +23,7 @@ func setVersion(h http.Header) { h.Set(headerVersion, "registry/2.0") }
 
 // Headers adds the version and the digest to all answers about an asset, and to that to an upload where to read it, which
 // subject was processed (distribution-spec 1.1, "Pushing Manifests with Subject") and which tags were set.
-func (docker) Headers(h http.Header, entry format.Entry, route format.Route, a content.Asset, status int) {
+func (docker) Headers(h http.Header, _ format.Repository, entry format.Entry, route format.Route, a content.Asset, status int) {
 	setVersion(h)
 	if a.Digest != "" {
 		h.Set(headerDigest, a.Digest.String())

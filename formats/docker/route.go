@@ -37,9 +37,6 @@ type target struct {
 	ref string
 }
 
-// allow is the Detail of a MethodNotAllowed error: the methods for the Allow header.
-type allow []string
-
 // Resolve says what a request means.
 func (docker) Resolve(r *http.Request, path string) (format.Route, error) {
 	t, err := parsePath(path)
@@ -162,7 +159,7 @@ func checkMethod(method string, allowed []string) error {
 		}
 	}
 	e := errs.New(errs.MethodNotAllowed, "method is not allowed here")
-	e.Code, e.Detail = codeUnsupported, allow(allowed)
+	e.Code, e.Detail = codeUnsupported, format.Allow(allowed)
 	return e
 }
 

@@ -79,6 +79,7 @@ func putDigests(t *testing.T, s blobstore.Store) {
 	}{
 		{"none", nil, []digest.Algorithm{digest.SHA256}},
 		{"sha512", []digest.Algorithm{digest.SHA512}, []digest.Algorithm{digest.SHA256, digest.SHA512}},
+		{"md5 and sha1", []digest.Algorithm{blobstore.MD5, blobstore.SHA1}, []digest.Algorithm{digest.SHA256, blobstore.MD5, blobstore.SHA1}},
 		{"sha256 and twice sha384", []digest.Algorithm{digest.SHA256, digest.SHA384, digest.SHA384}, []digest.Algorithm{digest.SHA256, digest.SHA384}},
 	}
 	for _, tt := range tests {

@@ -1,13 +1,13 @@
 package file
 
 import (
-	_ "crypto/sha256" // available to go-digest
-	_ "crypto/sha512" // available to go-digest
 	"encoding"
 	"fmt"
 	"hash"
 
 	"github.com/opencontainers/go-digest"
+
+	"github.com/repomgr/repomgr/core/blobstore"
 )
 
 // digester computes several digests of the same bytes.
@@ -17,11 +17,12 @@ type digester map[digest.Algorithm]hash.Hash
 func newDigester(algs []digest.Algorithm) (digester, error) {
 	d := digester{digest.SHA256: digest.SHA256.Hash()}
 	for _, alg := range algs {
-		if !alg.Available() {
+		h := blobstore.Hash(alg)
+		if h == nil {
 			return nil, fmt.Errorf("digest algorithm %q: %w", alg, digest.ErrDigestUnsupported)
 		}
 		if _, ok := d[alg]; !ok {
-			d[alg] = alg.Hash()
+			d[alg] = h
 		}
 	}
 	return d, nil

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/opencontainers/go-digest"
+
+	"github.com/repomgr/repomgr/core/blobstore"
 )
 
 const (
@@ -57,7 +59,7 @@ func parseID(id string) ([]digest.Algorithm, bool) {
 	var algs []digest.Algorithm
 	for _, part := range parts[1:] {
 		alg := digest.Algorithm(part)
-		if !alg.Available() {
+		if blobstore.Hash(alg) == nil {
 			return nil, false
 		}
 		algs = append(algs, alg)

@@ -75,7 +75,7 @@ func TestOverwrite(t *testing.T) {
 		t.Errorf("ALLOW: %v", got)
 	}
 	s.Configure(allowOnce)
-	if got := put("three"); got != http.StatusConflict {
+	if got := put("three"); got != http.StatusBadRequest {
 		t.Errorf("ALLOW_ONCE: %d", got)
 	}
 	if r := s.Do(Admin, "GET", "/f", nil); string(r.Body) != "two" {

@@ -1,0 +1,72 @@
+package store
+
+import (
+	"context"
+	"strings"
+	"time"
+)
+
+// Child is what is directly in a directory: a file, or another directory, which is there as long as there are files below it.
+type Child struct {
+	// Name is the last segment of the path, without a slash.
+	Name      string
+	Directory bool
+	// Size, in bytes, and UpdatedAt are those of a file.
+	Size      int64
+	UpdatedAt time.Time
+}
+
+// Key is the name, of a directory with a slash at the end: what a page begins after.
+func (c Child) Key() string {
+	if c.Directory {
+		return c.Name + "/"
+	}
+	return c.Name
+}
+
+// childStep walks the index of paths from child to child: each step is one look-up, however many files a directory has. After a
+// file comes, in byte order, its path with a character 1, and after all that is in a directory its path with a 0, which follows the
+// slash.
+const childStep = `WITH RECURSIVE c (n, path) AS (
+ SELECT 1, (SELECT min(path) FROM assets WHERE repository_id = ? AND deleted_at IS NULL AND path >= ? AND path < ?)
+ UNION ALL
+ SELECT n + 1, (SELECT min(a.path) FROM assets a WHERE a.repository_id = ? AND a.deleted_at IS NULL AND a.path < ? AND a.path >=
+  CASE WHEN $FIND(substr(c.path, ?), '/') > 0 THEN substr(c.path, 1, ? + $FIND(substr(c.path, ?), '/') - 1) || '0' ELSE c.path || ? END)
+ FROM c WHERE c.path IS NOT NULL AND n < ?)
+ SELECT c.path, a.updated_at, b.size FROM c JOIN assets a ON a.repository_id = ? AND a.path = c.path AND a.deleted_at IS NULL
+ JOIN blobs b ON b.id = a.blob_id ORDER BY c.n`
+
+// Children returns what is directly in a directory, which starts and ends with a slash, in byte order of names where those of
+// directories end with a slash: up to limit that follow the one whose Key is after, and whether there are more.
+func (s *Store) Children(ctx context.Context, repositoryID int64, directory, after string, limit int) (children []Child, more bool, err error) {
+	const least = "\x01" // control characters are in no path, so nothing is between a path and itself with this one
+	start, end := directory, strings.TrimSuffix(directory, "/")+"0"
+	switch {
+	case strings.HasSuffix(after, "/"):
+		start = directory + strings.TrimSuffix(after, "/") + "0"
+	case after != "":
+		start = directory + after + least
+	}
+	var rows []struct {
+		Path      string
+		UpdatedAt int64
+		Size      int64
+	}
+	inside := len([]rune(directory)) // databases count characters
+	_, err = s.scan(ctx, &rows, childStep, repositoryID, start, end, repositoryID, end, inside+1, inside, inside+1, least, limit+1, repositoryID)
+	if err != nil {
+		return nil, false, err
+	}
+	for _, row := range rows {
+		name, _, below := strings.Cut(strings.TrimPrefix(row.Path, directory), "/")
+		c := Child{Name: name, Directory: below}
+		if !below {
+			c.Size, c.UpdatedAt = row.Size, millis(row.UpdatedAt)
+		}
+		children = append(children, c)
+	}
+	if more = len(children) > limit; more {
+		children = children[:limit]
+	}
+	return children, more, nil
+}
