@@ -17,6 +17,7 @@ import (
 	"github.com/repomgr/repomgr/core/config"
 	"github.com/repomgr/repomgr/core/control"
 	"github.com/repomgr/repomgr/core/httpapi"
+	"github.com/repomgr/repomgr/core/remote"
 	"github.com/repomgr/repomgr/core/repository"
 	"github.com/repomgr/repomgr/core/security"
 	"github.com/repomgr/repomgr/core/store"
@@ -99,7 +100,11 @@ func Start(ctx context.Context, cfg config.Config, log *slog.Logger, version str
 		return nil, err
 	}
 	formats := all.Formats()
-	repositories, err := repository.NewManager(ctx, db, stores, formats, users, listener, log)
+	network, err := remote.NewNetwork(remote.NetworkConfig{Version: version})
+	if err != nil {
+		return nil, err
+	}
+	repositories, err := repository.NewManager(ctx, db, stores, formats, users, listener, network, log)
 	if err != nil {
 		return nil, err
 	}

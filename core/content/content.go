@@ -99,7 +99,17 @@ type Asset struct {
 	CreatedAt, UpdatedAt time.Time
 	// TouchedAt: as Blob.TouchedAt, for this name of the bytes.
 	TouchedAt time.Time
-	Blob      Blob
+	// Origin is set for what came from elsewhere.
+	Origin *Origin
+	Blob   Blob
+}
+
+// Origin is what is known of the copy of an asset's bytes that an upstream server has.
+type Origin struct {
+	// CheckedAt is when upstream was last known to have these bytes at the path.
+	CheckedAt time.Time
+	// ETag and Modified are upstream's validators as it sent them (RFC 9110 section 8.8); empty when it sent none.
+	ETag, Modified string
 }
 
 // Component groups assets that belong together, for example the tag of an image.

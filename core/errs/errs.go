@@ -32,6 +32,7 @@ const (
 	Unavailable
 	ReadOnly
 	StorageFull
+	BadGateway
 )
 
 // statuses is the one table from kinds to HTTP status codes (RFC 9110 section 15, RFC 4918 section 11.5 for 507).
@@ -52,6 +53,7 @@ var statuses = [...]int{
 	Unavailable:          http.StatusServiceUnavailable,
 	ReadOnly:             http.StatusServiceUnavailable,
 	StorageFull:          http.StatusInsufficientStorage,
+	BadGateway:           http.StatusBadGateway,
 }
 
 // Status is the HTTP status code of the kind.

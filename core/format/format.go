@@ -10,11 +10,13 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/url"
 
 	"github.com/opencontainers/go-digest"
 
 	"github.com/repomgr/repomgr/core/blobstore"
 	"github.com/repomgr/repomgr/core/content"
+	"github.com/repomgr/repomgr/core/remote"
 )
 
 // Format is what every format implements. Implementations are stateless and safe for concurrent use.
@@ -38,6 +40,8 @@ type Descriptor struct {
 	API string
 	// Settings is the key of the format's own settings in a repository's configuration; empty when it has none.
 	Settings string
+	// ProxySettings is the key of the format's own settings of proxies; empty when it has none.
+	ProxySettings string
 	// Algorithms are the digests that the format's clients ask for beside sha256: they are computed when bytes come in, and
 	// X-Checksum headers tell them, and sha256, to those who read.
 	Algorithms []digest.Algorithm
@@ -79,8 +83,11 @@ type Route struct {
 	Index []string
 	// ContentType is what an upload says its bytes are.
 	ContentType string
-	// MaxSize is the most bytes that an upload to this path may have; zero means no limit.
+	// MaxSize is the most bytes that there may be at this path; zero means no limit. What has a limit is a document, which is
+	// looked into as a whole before anybody gets it.
 	MaxSize int64
+	// Metadata: a proxy looks at the age of metadata, in place of that of content, to decide whether its copy is fresh.
+	Metadata bool
 	// Aliases are further names that an upload gives its bytes; Ingest makes records of them.
 	Aliases []string
 	// List is the question of a Query route.
@@ -154,6 +161,8 @@ type Repository struct {
 	Name string
 	// Settings are what the format's Settings method returned.
 	Settings any
+	// ProxySettings are what its ProxySettings method returned; nil for what is not a proxy.
+	ProxySettings any
 }
 
 // Entry is the way by which a request came to its repository: a repository has several.
@@ -261,6 +270,13 @@ type Settler interface {
 	Settings(raw json.RawMessage) (settings any, access Access, err error)
 }
 
+// ProxySettler is a format with settings of its own for proxies.
+type ProxySettler interface {
+	// ProxySettings parses and checks the format's part of a proxy's configuration (nil when absent), and fills in defaults. What it
+	// returns is shown to administrators, so it holds no secrets. Errors carry the field they are about.
+	ProxySettings(raw json.RawMessage) (settings any, err error)
+}
+
 // Access says by which entries, beside /repository/<name>/, clients reach a repository.
 type Access struct {
 	// HTTPPort and HTTPSPort are connectors of the repository's own; zero means none.
@@ -311,6 +327,44 @@ type View interface {
 	Asset(ctx context.Context, path string) (content.Asset, error)
 	List(ctx context.Context, l content.List) (content.Page, error)
 	Open(ctx context.Context, a content.Asset) (io.ReadCloser, error)
+}
+
+// Remoter is a format that has something to say about how its proxies talk to upstream servers.
+type Remoter interface {
+	// Remote is what to ask upstream for the route. base is the proxy's remote URL.
+	Remote(route Route, base *url.URL) remote.Request
+	// Authorizer answers challenges of the upstream server at base; nil leaves that to the core.
+	Authorizer(base *url.URL) remote.Authorizer
+}
+
+// Comparer is a format whose upstream servers say in the answer to a HEAD which bytes they have.
+type Comparer interface {
+	// Same tells from the header of the answer whether upstream has the asset's bytes at its path; known is false when the answer
+	// doesn't tell.
+	Same(h http.Header, a content.Asset) (same, known bool)
+}
+
+// Paginator asks upstream servers for lists, and reads their answers.
+type Paginator interface {
+	// Ask is the route by which a proxy asks upstream for the page; ok is false when upstream can't be asked for such a list. The
+	// answer is kept under the route's path, which may have a query.
+	Ask(l content.List) (route Route, ok bool)
+	// Page reads upstream's answer, which may hold more or less than was asked for. An error says that it is none. doc.Next is the
+	// query of the Link to upstream's next page (RFC 8288); empty when there is none. A page of no items with More is one that all of
+	// upstream's items precede: then the next one of upstream's is read.
+	Page(l content.List, doc Document) (content.Page, error)
+}
+
+// Selector cuts what an Index route asks for out of the document that upstream has at its path.
+type Selector interface {
+	Select(route Route, doc Document) (Document, error)
+}
+
+// Substituter is a format whose Index documents may be missing upstream though the server has what they would hold.
+type Substituter interface {
+	// Substitute is the route of an asset that stands for the document of the route where upstream has none; ok is false when there is
+	// none. otherwise is the document when that isn't there either.
+	Substitute(route Route) (asset Route, otherwise Document, ok bool)
 }
 
 // Document is a generated, merged or stored index.

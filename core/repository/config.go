@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/repomgr/repomgr/core/errs"
+	"github.com/repomgr/repomgr/core/remote"
 )
 
 // Config is a repository's configuration, as the REST API shows it and the database keeps it.
@@ -19,8 +20,15 @@ type Config struct {
 	Cleanup *Cleanup `json:"cleanup"`
 	// Component is kept for hosted repositories only.
 	Component *Component `json:"component,omitempty"`
+	// Proxy, NegativeCache and HTTPClient are for proxy repositories only, Group is for groups only.
+	Proxy         *ProxyConfig   `json:"proxy,omitempty"`
+	NegativeCache *NegativeCache `json:"negativeCache,omitempty"`
+	HTTPClient    *remote.Config `json:"httpClient,omitempty"`
+	Group         *GroupConfig   `json:"group,omitempty"`
 	// Settings is the format's own part (the value of the key that its Descriptor.Settings names); nil when absent.
 	Settings json.RawMessage `json:"settings,omitempty"`
+	// ProxySettings is the format's own part for proxies (the value of the key that its Descriptor.ProxySettings names); nil when absent.
+	ProxySettings json.RawMessage `json:"proxySettings,omitempty"`
 }
 
 // Storage says where a repository keeps its bytes and who may overwrite them.
@@ -30,6 +38,30 @@ type Storage struct {
 	WritePolicy                 WritePolicy `json:"writePolicy,omitempty"`
 	// LatestPolicy lets the docker tag "latest" be pushed again under ALLOW_ONCE.
 	LatestPolicy bool `json:"latestPolicy,omitempty"`
+}
+
+// ProxyConfig says what a proxy repository is a copy of.
+type ProxyConfig struct {
+	// RemoteURL is the upstream server's address, with the path of the repository there.
+	RemoteURL string `json:"remoteUrl"`
+	// ContentMaxAge and MetadataMaxAge are how long a copy is used without asking upstream, in minutes; negative is for ever.
+	ContentMaxAge  int `json:"contentMaxAge"`
+	MetadataMaxAge int `json:"metadataMaxAge"`
+}
+
+// NegativeCache says whether upstream's "not found" is remembered.
+type NegativeCache struct {
+	Enabled bool `json:"enabled"`
+	// TimeToLive is in minutes; negative is until the cache is invalidated.
+	TimeToLive int `json:"timeToLive"`
+}
+
+// GroupConfig says what a group repository shows.
+type GroupConfig struct {
+	// MemberNames are in the order in which members are asked.
+	MemberNames []string `json:"memberNames"`
+	// WritableMember is the hosted member that uploads to the group go to; empty for none.
+	WritableMember string `json:"writableMember,omitempty"`
 }
 
 // WritePolicy says whether what is stored may be stored again.

@@ -31,7 +31,13 @@ type exchange struct {
 	entry     format.Entry
 	route     format.Route
 	principal security.Principal
-	request   *http.Request
+	// request is nil for what the server does by itself.
+	request *http.Request
+	// front is the repository that the request was for, whose rights count, where repo is a member of it; else nil.
+	front *Repository
+	// origin is set while what came from upstream is stored; kept are then the attributes of a document.
+	origin *content.Origin
+	kept   any
 	// conditions are those of a request that writes.
 	conditions conditions
 }
@@ -56,7 +62,8 @@ func (x *exchange) Tokens() format.Tokens {
 
 // Receive stores r as the route asks.
 func (x *exchange) Receive(ctx context.Context, route format.Route, r io.Reader) ([]content.Asset, error) {
-	if err := x.repo.writable(); err != nil {
+	x, err := x.writer()
+	if err != nil {
 		return nil, err
 	}
 	if route.MaxSize == 0 {
@@ -196,6 +203,11 @@ func (x *exchange) discard(ctx context.Context, key string) {
 }
 
 func (x *exchange) ingest(ctx context.Context, route format.Route, staged content.Staged, open func() (io.ReadCloser, error)) ([]format.Record, error) {
+	if x.origin != nil && route.Class == content.Index {
+		// It is kept as upstream sent it.
+		return []format.Record{{Path: route.Path, Kind: route.Kind, Name: route.Name, Class: content.Mutable,
+			Digest: digest.NewDigestFromEncoded(digest.SHA256, staged.SHA256), ContentType: route.ContentType, Attributes: x.kept}}, nil
+	}
 	records, err := x.repo.plugin.Ingest(ctx, format.Incoming{Route: route, Staged: staged, Open: open, Settings: x.repo.settings})
 	if err != nil {
 		return nil, err
@@ -203,8 +215,11 @@ func (x *exchange) ingest(ctx context.Context, route format.Route, staged conten
 	if len(records) == 0 {
 		return nil, fmt.Errorf("format %s records nothing for %s", x.repo.config.Format, route.Path)
 	}
-	c := x.repo.config
+	c := x.asked().config
 	for _, rec := range records {
+		if x.request == nil {
+			break
+		}
 		if rec.Path != route.Path && !x.manager.security.Allowed(x.principal, c.Format, c.Name, route.Action, rec.Path, rec.Name) {
 			return nil, x.refusal()
 		}
@@ -275,13 +290,19 @@ func (x *exchange) settle(ctx context.Context, blob content.Blob, staged content
 func (x *exchange) record(tx *store.Tx, rec format.Record, row store.AssetRecord, blob content.Blob, c conditions) (content.Asset, error) {
 	var requires []content.Reference
 	for _, ref := range rec.References {
-		if ref.Kind == content.Requires {
+		// What a proxy lacks it fetches when somebody asks for it.
+		if ref.Kind == content.Requires && x.repo.config.Type == Hosted {
 			requires = append(requires, ref)
 		}
 	}
-	if gone, err := tx.Require(x.repo.id, requires); err != nil {
+	gone, err := tx.Require(x.repo.id, requires)
+	if err == nil && len(gone) > 0 {
+		gone, err = x.adopt(tx, gone)
+	}
+	if err != nil {
 		return content.Asset{}, err
-	} else if len(gone) > 0 {
+	}
+	if len(gone) > 0 {
 		return content.Asset{}, missing(gone)
 	}
 	var existing *content.Asset
@@ -296,8 +317,13 @@ func (x *exchange) record(tx *store.Tx, rec format.Record, row store.AssetRecord
 	if err := x.repo.policy(rec, existing, blob); err != nil {
 		return content.Asset{}, err
 	}
-	if existing != nil && existing.Blob.ID == blob.ID && existing.ContentType == row.ContentType && existing.Digest == row.Digest {
-		if err := tx.Touch(*existing); !errs.Is(err, errs.NotFound) {
+	if existing != nil && existing.Blob.ID == blob.ID && existing.ContentType == row.ContentType && existing.Digest == row.Digest &&
+		(x.origin == nil || bytes.Equal(existing.Attributes, row.Attributes)) {
+		err := tx.Touch(*existing)
+		if err == nil && x.origin != nil {
+			err = tx.Checked(*existing, *x.origin)
+		}
+		if !errs.Is(err, errs.NotFound) {
 			return *existing, err
 		}
 		existing = nil // somebody deleted it meanwhile
@@ -311,6 +337,7 @@ func (x *exchange) assetRecords(records []format.Record) ([]store.AssetRecord, e
 		rows[i] = store.AssetRecord{
 			RepositoryID: x.repo.id, Path: rec.Path, Kind: rec.Kind, Name: rec.Name, Digest: rec.Digest, ContentType: rec.ContentType,
 			Component: rec.Component, References: rec.References, Uploader: x.principal.User, UploaderIP: x.address(),
+			Origin: x.origin,
 		}
 		if rec.Attributes == nil {
 			continue
@@ -326,6 +353,9 @@ func (x *exchange) assetRecords(records []format.Record) ([]store.AssetRecord, e
 
 // address is where the request came from.
 func (x *exchange) address() string {
+	if x.request == nil {
+		return ""
+	}
 	host, _, err := net.SplitHostPort(x.request.RemoteAddr)
 	if err != nil {
 		return x.request.RemoteAddr
@@ -345,19 +375,22 @@ func (x *exchange) owner(of string) string { return strconv.FormatInt(x.repo.id,
 
 // Begin starts an upload session.
 func (x *exchange) Begin(ctx context.Context, owner string, algs ...digest.Algorithm) (format.Upload, error) {
-	if err := x.repo.writable(); err != nil {
+	x, err := x.writer()
+	if err != nil {
 		return nil, err
 	}
 	u := &upload{x: x, owner: x.owner(owner)}
-	var err error
 	u.state, err = x.repo.store.Begin(ctx, u.owner, append(algs, x.repo.plugin.describe.Algorithms...)...)
 	return u, storeError(err)
 }
 
 // Resume finds an upload session.
 func (x *exchange) Resume(ctx context.Context, owner, id string) (format.Upload, error) {
+	x, err := x.writer()
+	if err != nil && !errs.Is(err, errs.Forbidden) { // a session that was begun before can be cancelled
+		return nil, err
+	}
 	u := &upload{x: x, owner: x.owner(owner)}
-	var err error
 	u.state, err = x.repo.store.Upload(ctx, u.owner, id)
 	return u, uploadError(err)
 }
@@ -422,7 +455,8 @@ const maxHolders = 500
 
 // Mount gives bytes that are in a repository another name.
 func (x *exchange) Mount(ctx context.Context, route format.Route, from format.Location) (content.Asset, error) {
-	if err := x.repo.writable(); err != nil {
+	x, err := x.writer()
+	if err != nil {
 		return content.Asset{}, err
 	}
 	source, err := x.source(ctx, route, from)
@@ -454,24 +488,23 @@ func (x *exchange) source(ctx context.Context, route format.Route, from format.L
 	if from.Path == "" {
 		return x.holder(ctx, route, gone)
 	}
-	repo := x.repo
+	repo := x.asked()
 	if from.Repository != "" {
 		repo = x.manager.table.Load().names[strings.ToLower(from.Repository)]
 	}
 	if repo == nil || repo.plugin != x.repo.plugin {
 		return content.Asset{}, gone
 	}
-	a, err := repo.asset(ctx, from.Path)
-	if errs.Is(err, errs.NotFound) {
-		return a, gone
+	for _, member := range repo.members() {
+		a, err := member.asset(ctx, from.Path)
+		if err != nil && !errs.Is(err, errs.NotFound) {
+			return a, err
+		}
+		if err == nil && a.Digest == route.Expect && x.mountable(repo, a) {
+			return a, nil
+		}
 	}
-	if err != nil {
-		return a, err
-	}
-	if a.Digest != route.Expect || !x.mountable(repo, a) {
-		return content.Asset{}, gone
-	}
-	return a, nil
+	return content.Asset{}, gone
 }
 
 // mountable tells whether the caller may have an asset's bytes: a token for the target only has no say about them, but what
@@ -494,9 +527,55 @@ func (x *exchange) holder(ctx context.Context, route format.Route, gone error) (
 		return content.Asset{}, err
 	}
 	for _, a := range holders {
-		if repo := x.manager.byID(a.RepositoryID); repo != nil && x.mountable(repo, a) {
+		repo := x.manager.byID(a.RepositoryID)
+		if repo == nil {
+			continue
+		}
+		if x.mountable(repo, a) || x.front != nil && slices.Contains(x.front.members(), repo) && x.mountable(x.front, a) {
 			return a, nil
 		}
 	}
 	return content.Asset{}, gone
+}
+
+// adopt gives the repository what it lacks of the references and other members of the group have that the request is for: to the
+// client, who was told that it is there, they are one. It returns what none of them has.
+func (x *exchange) adopt(tx *store.Tx, gone []content.Reference) (rest []content.Reference, err error) {
+	if x.front == nil {
+		return gone, nil
+	}
+	for _, ref := range gone {
+		found, err := x.adoptOne(tx, ref)
+		if err != nil {
+			return nil, err
+		}
+		if !found {
+			rest = append(rest, ref)
+		}
+	}
+	return rest, nil
+}
+
+func (x *exchange) adoptOne(tx *store.Tx, ref content.Reference) (bool, error) {
+	for _, member := range x.front.members() {
+		a, err := tx.Asset(member.id, ref.Path)
+		if err == nil && a.Digest == ref.To && x.mountable(x.front, a) {
+			err = tx.Touch(a)
+		} else if err == nil {
+			continue
+		}
+		if errs.Is(err, errs.NotFound) {
+			continue
+		}
+		if err != nil {
+			return false, err
+		}
+		rec := format.Record{Path: a.Path, Kind: a.Kind, Name: a.Name, Class: content.Immutable, Digest: a.Digest, ContentType: a.ContentType}
+		rows, err := x.assetRecords([]format.Record{rec})
+		if err == nil {
+			_, err = x.record(tx, rec, rows[0], a.Blob, conditions{})
+		}
+		return err == nil, err
+	}
+	return false, nil
 }

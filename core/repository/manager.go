@@ -17,6 +17,7 @@ import (
 
 	"github.com/repomgr/repomgr/core/errs"
 	"github.com/repomgr/repomgr/core/format"
+	"github.com/repomgr/repomgr/core/remote"
 	"github.com/repomgr/repomgr/core/security"
 	"github.com/repomgr/repomgr/core/store"
 )
@@ -51,6 +52,10 @@ type Manager struct {
 	parsing *semaphore.Weighted
 	// generating bounds how many documents are made at the same moment.
 	generating *semaphore.Weighted
+	// network is what all requests to upstream servers have in common; fetches are those under way.
+	network *remote.Network
+	fetches *fetches
+	stop    context.CancelFunc
 
 	table atomic.Pointer[table]
 
@@ -72,16 +77,18 @@ const maxGenerating = 2
 
 // NewManager returns a manager of the repositories in the database. Start opens their connectors.
 func NewManager(ctx context.Context, db *store.Store, stores *BlobStores, formats []format.Format, security *security.Service,
-	listeners Listeners, log *slog.Logger) (*Manager, error) {
+	listeners Listeners, network *remote.Network, log *slog.Logger) (*Manager, error) {
 	m := &Manager{
 		db: db, stores: stores, formats: map[string]*plugin{}, security: security, listeners: listeners, log: log,
-		caches: newCaches(db.Epochs), parsing: semaphore.NewWeighted(maxParsing), generating: semaphore.NewWeighted(maxGenerating), repositories: map[int64]*Repository{}, connectors: map[int]Connector{},
+		caches: newCaches(db.Epochs), parsing: semaphore.NewWeighted(maxParsing), generating: semaphore.NewWeighted(maxGenerating), network: network, repositories: map[int64]*Repository{}, connectors: map[int]Connector{},
 	}
 	for _, f := range formats {
 		p := newPlugin(f)
 		m.formats[p.describe.Name] = p
 		m.order = append(m.order, p)
 	}
+	lifetime, stop := context.WithCancel(context.Background())
+	m.stop, m.fetches = stop, newFetches(lifetime)
 	rows, err := db.Repositories(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read repositories: %w", err)
@@ -97,6 +104,7 @@ func NewManager(ctx context.Context, db *store.Store, stores *BlobStores, format
 			log.Error("repository is not available", "repo", row.Name, "err", err)
 			continue
 		}
+		r.invalidated.Store(row.InvalidatedAt)
 		m.repositories[row.ID] = r
 	}
 	m.table.Store(newTable(m.repositories))
@@ -233,6 +241,9 @@ func (m *Manager) Create(ctx context.Context, c Config) error {
 	if err != nil {
 		return err
 	}
+	if err := m.checkMembers(r); err != nil {
+		return err
+	}
 	if m.table.Load().names[strings.ToLower(c.Name)] != nil {
 		return errs.Field("name", "Name is already used, must be unique (ignoring case)")
 	}
@@ -264,13 +275,25 @@ func (m *Manager) Update(ctx context.Context, c Config) error {
 	if r.store.id != old.store.id {
 		return errs.Field("BlobStoreName", "Blob store can't be changed")
 	}
-	return m.change(r, func() error {
+	if err := m.checkMembers(r); err != nil {
+		return err
+	}
+	r.invalidated, r.invalidations = old.invalidated, old.invalidations
+	err = m.change(r, func() error {
 		config, err := json.Marshal(r.config)
 		if err != nil {
 			return err
 		}
 		return m.db.Update(ctx, func(tx *store.Tx) error { return tx.UpdateRepository(r.id, string(config)) })
 	})
+	if err != nil {
+		return err
+	}
+	if r.upstream != nil && old.config.Proxy.RemoteURL != r.config.Proxy.RemoteURL {
+		r.invalidations.Add(1) // what is still being fetched is from elsewhere
+	}
+	old.retire()
+	return nil
 }
 
 // change opens what r needs, lets save record it, and puts it to work. When anything fails all is as before.
@@ -324,7 +347,7 @@ func portError(r *Repository, port int, err error) error {
 	return e
 }
 
-// Delete removes a repository: it is gone at once, its rows and bytes go later.
+// Delete removes a repository, also from the groups that it is in: it is gone at once, its rows and bytes go later.
 func (m *Manager) Delete(ctx context.Context, name string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -332,22 +355,41 @@ func (m *Manager) Delete(ctx context.Context, name string) error {
 	if r == nil {
 		return notFound()
 	}
-	if err := m.db.Update(ctx, func(tx *store.Tx) error { return tx.DeleteRepository(r.id) }); err != nil {
+	groups := m.without(name)
+	err := m.db.Update(ctx, func(tx *store.Tx) error {
+		for _, g := range groups {
+			config, err := json.Marshal(g.config)
+			if err != nil {
+				return err
+			}
+			if err := tx.UpdateRepository(g.id, string(config)); err != nil {
+				return err
+			}
+		}
+		return tx.DeleteRepository(r.id)
+	})
+	if err != nil {
 		return err
 	}
+	for _, g := range groups {
+		m.repositories[g.id] = g
+	}
 	delete(m.repositories, r.id)
+	r.retire()
 	m.table.Store(newTable(m.repositories))
 	m.closeUnused()
 	return nil
 }
 
-// Close closes all connectors.
+// Close closes all connectors, and gives up what is being fetched from upstream servers.
 func (m *Manager) Close() {
 	m.mu.Lock()
-	defer m.mu.Unlock()
 	m.closed = true
 	for port, c := range m.connectors {
 		delete(m.connectors, port)
 		c.Close()
 	}
+	m.mu.Unlock()
+	m.stop()
+	m.fetches.running.Wait()
 }

@@ -19,8 +19,15 @@ import (
 	"github.com/repomgr/repomgr/core/store"
 )
 
-// serveAsset answers a GET or HEAD for the asset at the route's path.
+// serveAsset answers a GET or HEAD for what is at the route's path.
 func (x *exchange) serveAsset(w http.ResponseWriter, r *http.Request) error {
+	if x.repo.config.Type != Hosted {
+		f, err := x.find(r.Context(), r.Method)
+		if err != nil {
+			return err
+		}
+		return f.serve(w, r)
+	}
 	a, err := x.Asset(r.Context(), x.route.Path)
 	if errs.Is(err, errs.NotFound) && len(x.route.Index) > 0 {
 		if a, err = x.index(w, r); err == nil && a.ID == 0 {
@@ -30,6 +37,12 @@ func (x *exchange) serveAsset(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	return x.serveStored(w, r, a)
+}
+
+// serveStored answers a GET or HEAD with an asset.
+func (x *exchange) serveStored(w http.ResponseWriter, r *http.Request, a content.Asset) error {
+	var err error
 	if r.Method == http.MethodHead {
 		if a, err = x.confirm(r.Context(), a); err != nil {
 			return err
@@ -317,6 +330,17 @@ func (x *exchange) List(ctx context.Context, l content.List) (content.Page, erro
 }
 
 func (r *Repository) list(ctx context.Context, l content.List) (content.Page, error) {
+	switch r.config.Type {
+	case Group:
+		return r.listMembers(ctx, l)
+	case Proxy:
+		return r.listRemote(ctx, l)
+	}
+	return r.local(ctx, l)
+}
+
+// local is list for what the repository has itself.
+func (r *Repository) local(ctx context.Context, l content.List) (content.Page, error) {
 	if l.Names {
 		return r.manager.db.Names(ctx, r.id, l)
 	}
@@ -377,12 +401,16 @@ func (x *exchange) document(r *http.Request, h http.Header) (format.Document, bl
 		}
 	}()
 	key := place{x.repo.id, x.route.Path + "?" + x.route.Variant}
-	doc, err := m.caches.documents.get(key, store.NameSlot(x.repo.id, x.route.Name), func() (format.Document, error) {
+	get := m.caches.documents.get
+	if x.repo.config.Type != Hosted {
+		get = uncached // what it is made of is elsewhere
+	}
+	doc, err := get(key, store.NameSlot(x.repo.id, x.route.Name), func() (format.Document, error) {
 		if err := m.generating.Acquire(ctx, 1); err != nil {
 			return format.Document{}, err
 		}
 		made = true
-		return p.generator.Generate(ctx, x.route, x)
+		return x.made(ctx)
 	})
 	if err == nil && p.rewriter != nil {
 		doc, err = p.rewriter.Rewrite(r, x.entry, x.route, doc, h)
@@ -398,6 +426,21 @@ func (x *exchange) document(r *http.Request, h http.Header) (format.Document, bl
 	h["Etag"] = []string{`"` + etag.String() + `"`}
 	doc.Body = nil
 	return doc, f, nil
+}
+
+func uncached(_ place, _ int, load func() (format.Document, error)) (format.Document, error) {
+	return load()
+}
+
+// made is the document that the route asks for.
+func (x *exchange) made(ctx context.Context) (format.Document, error) {
+	switch x.repo.config.Type {
+	case Proxy:
+		return x.remoteDocument(ctx)
+	case Group:
+		return x.mergeDocuments(ctx)
+	}
+	return x.repo.plugin.generator.Generate(ctx, x.route, x)
 }
 
 // spool puts bytes into a file that is gone when the reader is closed.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"sync/atomic"
 
 	"github.com/repomgr/repomgr/core/content"
 	"github.com/repomgr/repomgr/core/errs"
@@ -24,23 +25,38 @@ type plugin struct {
 	format.Format
 	describe  format.Descriptor
 	settler   format.Settler
+	proxies   format.ProxySettler
 	dialect   format.Dialect
 	headers   format.Headers
 	lister    format.Lister
 	generator format.Generator
 	rewriter  format.Rewriter
 	entrance  format.Entrance
+	remoter   format.Remoter
+	comparer  format.Comparer
+	paginator format.Paginator
+	merger    format.Merger
+	selector  format.Selector
+	// substituter is asked where upstream lacks a document.
+	substituter format.Substituter
 }
 
 func newPlugin(f format.Format) *plugin {
 	p := &plugin{Format: f, describe: f.Describe()}
 	p.settler, _ = f.(format.Settler)
+	p.proxies, _ = f.(format.ProxySettler)
 	p.dialect, _ = f.(format.Dialect)
 	p.headers, _ = f.(format.Headers)
 	p.lister, _ = f.(format.Lister)
 	p.generator, _ = f.(format.Generator)
 	p.rewriter, _ = f.(format.Rewriter)
 	p.entrance, _ = f.(format.Entrance)
+	p.remoter, _ = f.(format.Remoter)
+	p.comparer, _ = f.(format.Comparer)
+	p.paginator, _ = f.(format.Paginator)
+	p.merger, _ = f.(format.Merger)
+	p.selector, _ = f.(format.Selector)
+	p.substituter, _ = f.(format.Substituter)
 	return p
 }
 
@@ -54,6 +70,14 @@ type Repository struct {
 	access   format.Access
 	store    *blobStore
 	manager  *Manager
+	// proxySettings are the format's own settings of a proxy.
+	proxySettings any
+	// upstream is a proxy's; nil for the others.
+	upstream *upstream
+	// invalidated: what a proxy checked before is stale, in milliseconds since 1970.
+	invalidated *atomic.Int64
+	// invalidations counts them; each is counted before its time is taken.
+	invalidations *atomic.Int64
 }
 
 // Name is the repository's name.
@@ -66,7 +90,7 @@ func (r *Repository) Config() Config { return r.config }
 func (r *Repository) Access() format.Access { return r.access }
 
 func (r *Repository) info() format.Repository {
-	return format.Repository{Name: r.config.Name, Settings: r.settings}
+	return format.Repository{Name: r.config.Name, Settings: r.settings, ProxySettings: r.proxySettings}
 }
 
 // build checks a configuration and makes a repository of it. id is zero for one that is not stored yet.
@@ -78,22 +102,25 @@ func (m *Manager) build(id int64, c Config) (*Repository, error) {
 	if p == nil {
 		return nil, errs.Field("format", "format %q is not known", c.Format)
 	}
-	if c.Type != Hosted {
-		return nil, errs.Field("type", "%s repositories of type %q are not supported", c.Format, c.Type)
-	}
-	policy, err := ParseWritePolicy(string(c.Storage.WritePolicy))
-	if err != nil {
-		return nil, err
-	}
-	c.Storage.WritePolicy = policy
-	if c.Component == nil {
-		c.Component = &Component{}
-	}
 	store := m.stores.byName(c.Storage.BlobStore)
 	if store == nil {
 		return nil, errs.Field("BlobStoreName", "Blob store %q does not exist", c.Storage.BlobStore)
 	}
-	r := &Repository{id: id, config: c, plugin: p, store: store, manager: m}
+	r := &Repository{id: id, config: c, plugin: p, store: store, manager: m, invalidated: new(atomic.Int64), invalidations: new(atomic.Int64)}
+	var err error
+	switch c.Type {
+	case Hosted:
+		err = r.buildHosted()
+	case Proxy:
+		err = m.buildProxy(r)
+	case Group:
+		err = r.buildGroup()
+	default:
+		err = errs.Field("type", "%s repositories of type %q are not supported", c.Format, c.Type)
+	}
+	if err != nil {
+		return nil, err
+	}
 	if p.settler == nil {
 		if c.Settings != nil {
 			return nil, errs.Field("settings", "format %s has no settings", c.Format)
@@ -108,6 +135,19 @@ func (m *Manager) build(id int64, c Config) (*Repository, error) {
 		return nil, fmt.Errorf("settings of repository %s: %w", c.Name, err)
 	}
 	return r, nil
+}
+
+// buildHosted checks the parts of a configuration that only hosted repositories have.
+func (r *Repository) buildHosted() error {
+	policy, err := ParseWritePolicy(string(r.config.Storage.WritePolicy))
+	if err != nil {
+		return err
+	}
+	r.config.Storage.WritePolicy = policy
+	if r.config.Component == nil {
+		r.config.Component = &Component{}
+	}
+	return nil
 }
 
 // ports are the connector ports that the repository asks for.
@@ -168,7 +208,7 @@ func (t *table) conflict(r *Repository) error {
 
 // policy decides whether a record may be stored over existing, which is nil when its path is free.
 func (r *Repository) policy(rec format.Record, existing *content.Asset, blob content.Blob) error {
-	if existing == nil || existing.Blob.ID == blob.ID || rec.Class != content.Mutable {
+	if existing == nil || existing.Blob.ID == blob.ID || rec.Class != content.Mutable || r.config.Type == Proxy {
 		return nil
 	}
 	if r.config.Storage.WritePolicy == Allow || rec.Latest && r.config.Storage.LatestPolicy {
@@ -181,6 +221,9 @@ func (r *Repository) policy(rec format.Record, existing *content.Asset, blob con
 
 // writable tells whether the repository takes changes at all.
 func (r *Repository) writable() error {
+	if r.config.Type != Hosted {
+		return errs.New(errs.MethodNotAllowed, "repository %s is a %s: nothing can be changed in it", r.config.Name, r.config.Type)
+	}
 	if r.config.Storage.WritePolicy == Deny {
 		return r.readOnly(errs.Forbidden)
 	}

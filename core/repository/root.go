@@ -74,6 +74,10 @@ func (x *rootExchange) List(ctx context.Context, l content.List) (content.Page, 
 			inner.After = l.After[len(prefix):]
 		}
 		part, err := repo.namesContaining(ctx, strings.ToLower(prefix), inner)
+		if err != nil && repo.config.Type != Hosted && ctx.Err() == nil {
+			x.manager.log.Warn("a repository's names are missing in a list of all", "repo", repo.Name(), "err", err)
+			continue
+		}
 		if err != nil {
 			return content.Page{}, err
 		}

@@ -226,6 +226,10 @@ func (x *exchange) serveUpload(w http.ResponseWriter, r *http.Request) error {
 	if limit := x.route.MaxSize; limit > 0 && r.ContentLength > limit {
 		return tooLarge(limit)
 	}
+	x, err := x.writer()
+	if err != nil {
+		return err
+	}
 	if err := x.expectations(r); err != nil {
 		return err
 	}
@@ -244,6 +248,10 @@ func (x *exchange) serveUpload(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (x *exchange) serveDelete(w http.ResponseWriter, r *http.Request) error {
+	x, err := x.writer()
+	if err != nil && !errs.Is(err, errs.Forbidden) { // remove has its own word for a write policy that denies
+		return err
+	}
 	x.conditions = conditionsOf(r.Header)
 	if err := x.remove(r.Context()); err != nil {
 		return err

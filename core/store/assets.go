@@ -27,6 +27,9 @@ type assetRow struct {
 	CreatedAt     int64
 	UpdatedAt     int64
 	TouchedAt     int64
+	CheckedAt     *int64
+	Etag          string
+	Modified      string
 	BlobID        int64
 	StoreID       int64
 	Key           string
@@ -40,7 +43,7 @@ type assetRow struct {
 }
 
 const assetColumns = `a.id, a.repository_id, a.component_id, a.path, a.kind, a.name, a.digest, a.content_type, a.attributes,
- a.uploader, a.uploader_ip, a.created_at, a.updated_at, a.touched_at,
+ a.uploader, a.uploader_ip, a.created_at, a.updated_at, a.touched_at, a.checked_at, a.etag, a.modified,
  b.id AS blob_id, b.store_id, b.key, b.sha256, b.sha512, b.sha1, b.md5, b.size, b.state,
  b.touched_at AS blob_touched_at`
 
@@ -56,6 +59,9 @@ func (r assetRow) asset() content.Asset {
 	}
 	if r.ComponentID != nil {
 		a.ComponentID = *r.ComponentID
+	}
+	if r.CheckedAt != nil {
+		a.Origin = &content.Origin{CheckedAt: millis(*r.CheckedAt), ETag: r.Etag, Modified: r.Modified}
 	}
 	if r.Attributes != nil {
 		a.Attributes = json.RawMessage(*r.Attributes)

@@ -119,6 +119,16 @@ type AssetRecord struct {
 	Component            *content.Component
 	References           []content.Reference
 	Uploader, UploaderIP string
+	// Origin is set for what came from elsewhere. Its CheckedAt is not used: it is checked now, by the database's clock.
+	Origin *content.Origin
+}
+
+// checked is the SQL for a record's checked_at, and its validators.
+func (rec AssetRecord) checked() (at, etag, modified string) {
+	if rec.Origin == nil {
+		return "NULL", "", ""
+	}
+	return "$NOW", rec.Origin.ETag, rec.Origin.Modified
 }
 
 // PutAsset records that the record's path names blob. existing is the asset at that path, as tx.Asset returned it in
@@ -137,11 +147,12 @@ func (tx *Tx) PutAsset(rec AssetRecord, blob content.Blob, existing *content.Ass
 	var row assetTimes
 	topic := "asset.created"
 	if existing == nil {
+		at, etag, modified := rec.checked()
 		_, err = tx.scan(&row, `INSERT INTO assets (repository_id, component_id, path, kind, name, digest, content_type, attributes, blob_id,
- uploader, uploader_ip, created_at, updated_at, touched_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, $NOW, $NOW, $NOW)
+ uploader, uploader_ip, etag, modified, checked_at, created_at, updated_at, touched_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, `+at+`, $NOW, $NOW, $NOW)
  RETURNING id, created_at, updated_at, touched_at`,
 			rec.RepositoryID, nullable(component), rec.Path, rec.Kind, rec.Name, rec.Digest.String(), rec.ContentType, attributes, blob.ID,
-			rec.Uploader, rec.UploaderIP)
+			rec.Uploader, rec.UploaderIP, etag, modified)
 	} else {
 		topic = "asset.updated"
 		row, err = tx.replace(rec, component, attributes, blob, *existing)
@@ -155,11 +166,35 @@ func (tx *Tx) PutAsset(rec AssetRecord, blob content.Blob, existing *content.Ass
 	if err := tx.emit(topic, rec.RepositoryID, assetEvent{Path: rec.Path, Kind: rec.Kind, Name: rec.Name, Digest: rec.Digest, User: rec.Uploader}); err != nil {
 		return content.Asset{}, err
 	}
+	origin := rec.Origin
+	if origin != nil {
+		origin = &content.Origin{CheckedAt: millis(row.TouchedAt), ETag: origin.ETag, Modified: origin.Modified}
+	}
 	return content.Asset{
-		ID: row.ID, RepositoryID: rec.RepositoryID, ComponentID: component, Path: rec.Path, Kind: rec.Kind, Name: rec.Name,
+		Origin: origin,
+		ID:     row.ID, RepositoryID: rec.RepositoryID, ComponentID: component, Path: rec.Path, Kind: rec.Kind, Name: rec.Name,
 		Digest: rec.Digest, ContentType: rec.ContentType, Attributes: rec.Attributes, Uploader: rec.Uploader, UploaderIP: rec.UploaderIP,
 		CreatedAt: millis(row.CreatedAt), UpdatedAt: millis(row.UpdatedAt), TouchedAt: millis(row.TouchedAt), Blob: blob,
 	}, nil
+}
+
+// Checked records that upstream has the asset's bytes at its path now, with its validators. An asset that is gone stays so.
+func (tx *Tx) Checked(a content.Asset, origin content.Origin) error {
+	if _, err := tx.exec(`UPDATE assets SET checked_at = $NOW, etag = ?, modified = ? WHERE id = ? AND blob_id = ? AND deleted_at IS NULL`,
+		origin.ETag, origin.Modified, a.ID, a.Blob.ID); err != nil {
+		return fmt.Errorf("note that asset %s was checked: %w", a.Path, err)
+	}
+	tx.change(a.RepositoryID, a.Path, a.Name)
+	return nil
+}
+
+// Doubt makes an asset that came from elsewhere one that was never checked.
+func (tx *Tx) Doubt(a content.Asset) error {
+	if _, err := tx.exec(`UPDATE assets SET checked_at = 0 WHERE id = ? AND checked_at IS NOT NULL AND deleted_at IS NULL`, a.ID); err != nil {
+		return fmt.Errorf("doubt asset %s: %w", a.Path, err)
+	}
+	tx.change(a.RepositoryID, a.Path, a.Name)
+	return nil
 }
 
 // assetTimes is what the database says of an asset that was just written.
@@ -167,11 +202,12 @@ type assetTimes struct{ ID, CreatedAt, UpdatedAt, TouchedAt int64 }
 
 // replace gives the existing asset new content unless another transaction was faster: updated_at grows with every change.
 func (tx *Tx) replace(rec AssetRecord, component int64, attributes *string, blob content.Blob, existing content.Asset) (row assetTimes, err error) {
+	at, etag, modified := rec.checked()
 	n, err := tx.scan(&row, `UPDATE assets SET component_id = ?, kind = ?, name = ?, digest = ?, content_type = ?, attributes = ?, blob_id = ?,
- uploader = ?, uploader_ip = ?, updated_at = CASE WHEN updated_at < $NOW THEN $NOW ELSE updated_at + 1 END, touched_at = $NOW
+ uploader = ?, uploader_ip = ?, etag = ?, modified = ?, checked_at = `+at+`, updated_at = CASE WHEN updated_at < $NOW THEN $NOW ELSE updated_at + 1 END, touched_at = $NOW
  WHERE id = ? AND deleted_at IS NULL AND updated_at = ?
  RETURNING id, created_at, updated_at, touched_at`,
-		nullable(component), rec.Kind, rec.Name, rec.Digest.String(), rec.ContentType, attributes, blob.ID, rec.Uploader, rec.UploaderIP,
+		nullable(component), rec.Kind, rec.Name, rec.Digest.String(), rec.ContentType, attributes, blob.ID, rec.Uploader, rec.UploaderIP, etag, modified,
 		existing.ID, existing.UpdatedAt.UnixMilli())
 	if err != nil {
 		return row, err

@@ -14,12 +14,14 @@ type Repository struct {
 	BlobStoreID        int64
 	// Config is the configuration in JSON.
 	Config string
+	// InvalidatedAt: what was checked before is stale, in milliseconds since 1970; zero for never.
+	InvalidatedAt int64
 }
 
 // Repositories returns all repositories in order of name.
 func (s *Store) Repositories(ctx context.Context) ([]Repository, error) {
 	var rows []Repository
-	_, err := s.scan(ctx, &rows, `SELECT id, name, format, type, blob_store_id, config FROM repositories WHERE deleted_at IS NULL ORDER BY name`)
+	_, err := s.scan(ctx, &rows, `SELECT id, name, format, type, blob_store_id, config, invalidated_at FROM repositories WHERE deleted_at IS NULL ORDER BY name`)
 	return rows, err
 }
 
@@ -54,6 +56,18 @@ func (tx *Tx) UpdateRepository(id int64, config string) error {
 		return errs.New(errs.NotFound, "Repository not found")
 	}
 	return tx.emit("repository.updated", id, repositoryEvent{})
+}
+
+// InvalidateRepository makes all that was checked before now stale, and returns the time.
+func (tx *Tx) InvalidateRepository(id int64) (at int64, err error) {
+	n, err := tx.scan(&at, `UPDATE repositories SET invalidated_at = $NOW WHERE id = ? AND deleted_at IS NULL RETURNING invalidated_at`, id)
+	if err != nil {
+		return 0, fmt.Errorf("invalidate repository %d: %w", id, err)
+	}
+	if n == 0 {
+		return 0, errs.New(errs.NotFound, "Repository not found")
+	}
+	return at, nil
 }
 
 // DeleteRepository takes away the repository's name at once. Its content is purged later, by PurgeRepositories.
@@ -120,6 +134,8 @@ type BlobStore struct {
 	Name, Type string
 	// Config is the configuration in JSON.
 	Config string
+	// InvalidatedAt: what was checked before is stale, in milliseconds since 1970; zero for never.
+	InvalidatedAt int64
 }
 
 // BlobStores returns all blob stores: "default" first, then in order of name.

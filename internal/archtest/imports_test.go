@@ -99,7 +99,7 @@ func refuse(dir, imported string) string {
 	case dir == "core/errs", dir == "core/content", dir == "core/blobstore":
 		return "it knows no other package of the module"
 	case dir == "core/format":
-		return allow(ours, "core/errs", "core/content", "core/blobstore")
+		return allow(ours, "core/errs", "core/content", "core/blobstore", "core/remote")
 	case dir == "formats/all":
 		if format(ours) != "" {
 			return ""
@@ -109,7 +109,7 @@ func refuse(dir, imported string) string {
 		if format(dir) == format(ours) {
 			return ""
 		}
-		return allow(ours, "core/format", "core/content", "core/errs")
+		return allow(ours, "core/format", "core/content", "core/errs", "core/remote")
 	case in(ours, "formats") && dir != "core/app" && !in(dir, "cmd") && !testOnly(dir):
 		return "only core/app knows formats"
 	case in(ours, "core/app") && in(dir, "core"):

@@ -44,6 +44,7 @@ func Run(t *testing.T, f format.Format, suite Suite) {
 	t.Run("Describe", func(t *testing.T) { describe(t, f) })
 	t.Run("Resolve", func(t *testing.T) { resolve(t, f, suite) })
 	t.Run("Settings", func(t *testing.T) { settings(t, f, suite) })
+	t.Run("ProxySettings", func(t *testing.T) { proxySettings(t, f) })
 	t.Run("Errors", func(t *testing.T) { dialect(t, f) })
 	t.Run("Read", func(t *testing.T) { read(t, f, suite) })
 	t.Run("Rights", func(t *testing.T) { rights(t, f, suite) })
@@ -51,6 +52,9 @@ func Run(t *testing.T, f format.Format, suite Suite) {
 	t.Run("Delete", func(t *testing.T) { remove(t, f, suite) })
 	t.Run("Hostile", func(t *testing.T) { hostile(t, f, suite) })
 	t.Run("Damage", func(t *testing.T) { damage(t, f, suite) })
+	t.Run("Proxy", func(t *testing.T) { proxied(t, f, suite) })
+	t.Run("Group", func(t *testing.T) { grouped(t, f, suite) })
+	t.Run("Upstream", func(t *testing.T) { upstreamFaults(t, f, suite) })
 }
 
 func describe(t *testing.T, f format.Format) {
@@ -117,9 +121,39 @@ func settings(t *testing.T, f format.Format, suite Suite) {
 			t.Errorf("settings %s read again: %+v, %+v, %v; first %+v, %+v", b, second, access2, err, first, access)
 		}
 	}
-	for _, raw := range []string{"1", `"x"`, "[]", "{", `{"a":`} {
+	for _, raw := range invalidSettings {
 		if _, _, err := settler.Settings(json.RawMessage(raw)); err == nil || errs.As(err).Kind != errs.Invalid {
 			t.Errorf("settings %s: %v", raw, err)
+		}
+	}
+}
+
+// invalidSettings are not JSON objects.
+var invalidSettings = []string{"1", `"x"`, "[]", "{", `{"a":`}
+
+// proxySettings is settings for those of proxies.
+func proxySettings(t *testing.T, f format.Format) {
+	settler, ok := f.(format.ProxySettler)
+	if key := f.Describe().ProxySettings; ok != (key != "") {
+		t.Errorf("the key of the settings of proxies is %q", key)
+	}
+	if !ok {
+		return
+	}
+	first, err := settler.ProxySettings(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := json.Marshal(first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if second, err := settler.ProxySettings(b); err != nil || !reflect.DeepEqual(first, second) {
+		t.Errorf("settings of proxies %s read again: %+v, %v; first %+v", b, second, err, first)
+	}
+	for _, raw := range invalidSettings {
+		if _, err := settler.ProxySettings(json.RawMessage(raw)); err == nil || errs.As(err).Kind != errs.Invalid {
+			t.Errorf("settings of proxies %s: %v", raw, err)
 		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/repomgr/repomgr/core/errs"
 	"github.com/repomgr/repomgr/core/format"
+	"github.com/repomgr/repomgr/core/remote"
 	"github.com/repomgr/repomgr/core/repository"
 	"github.com/repomgr/repomgr/core/security"
 	"github.com/repomgr/repomgr/core/store"
@@ -44,11 +45,34 @@ const repositoryName = "test"
 // NewServer starts a server whose repository has the settings (nil for a format without).
 func NewServer(t *testing.T, f format.Format, settings json.RawMessage) *Server {
 	t.Helper()
+	s := newServer(t, f)
+	s.Configure(func(c *repository.Config) { c.Settings = settings })
+	return s
+}
+
+// newServer starts a server without repositories.
+func newServer(t *testing.T, f format.Format) *Server {
+	t.Helper()
 	s := &Server{t: t, dir: t.TempDir(), format: f}
 	s.start()
 	t.Cleanup(func() { s.stop() })
-	s.Configure(func(c *repository.Config) { c.Settings = settings })
 	return s
+}
+
+// Create makes a repository.
+func (s *Server) Create(c repository.Config) {
+	s.t.Helper()
+	c.Format, c.Online, c.Storage.BlobStore = s.format.Describe().Name, true, repository.DefaultBlobStore
+	if err := s.manager.Create(s.t.Context(), c); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// Serve opens the server to others, and returns the URL of the repository.
+func (s *Server) Serve() *httptest.Server {
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }))
+	s.t.Cleanup(front.Close)
+	return front
 }
 
 // start opens everything on the server's directory.
@@ -69,7 +93,9 @@ func (s *Server) start() {
 	must(err)
 	stores, err := repository.OpenBlobStores(ctx, db, filepath.Join(s.dir, "blobs"), log)
 	must(err)
-	s.manager, err = repository.NewManager(ctx, db, stores, []format.Format{s.format}, s.Security, s, log)
+	network, err := remote.NewNetwork(remote.NetworkConfig{Version: "test"})
+	must(err)
+	s.manager, err = repository.NewManager(ctx, db, stores, []format.Format{s.format}, s.Security, s, network, log)
 	must(err)
 	s.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !s.manager.ServeMain(w, r) {
@@ -77,6 +103,7 @@ func (s *Server) start() {
 		}
 	})
 	s.stop = func() {
+		s.manager.Close()
 		if err := stores.Close(); err != nil {
 			s.t.Error(err)
 		}

@@ -1,0 +1,168 @@
+package formattest
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// source is an upstream server with one large file, which it sends as far as it is let.
+type source struct {
+	*httptest.Server
+	content []byte
+	gets    atomic.Int64
+	// sized: it says how much there is to come.
+	sized bool
+	// gate lets half of the content pass, and all of it once it is closed.
+	gate chan struct{}
+}
+
+func newSource(t *testing.T, sized bool) *source {
+	s := &source{content: bytes.Repeat([]byte("0123456789abcdef"), 1<<18), sized: sized, gate: make(chan struct{})}
+	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/octet-stream")
+		if s.sized {
+			w.Header().Set("Content-Length", strconv.Itoa(len(s.content)))
+		}
+		if r.Method == http.MethodHead {
+			return
+		}
+		s.gets.Add(1)
+		half := len(s.content) / 2
+		_, _ = w.Write(s.content[:half])
+		_ = http.NewResponseController(w).Flush()
+		select {
+		case <-s.gate:
+			_, _ = w.Write(s.content[half:])
+		case <-r.Context().Done():
+		}
+	}))
+	t.Cleanup(s.Close)
+	return s
+}
+
+// TestFetch_Once: many clients that want the same missing file cost one request to upstream, which goes on when the client leaves
+// that came first. All get what has come before the rest has.
+func TestFetch_Once(t *testing.T) {
+	for _, sized := range []bool{true, false} {
+		t.Run(fmt.Sprintf("length known %v", sized), func(t *testing.T) {
+			up := newSource(t, sized)
+			s := newServer(t, plain{})
+			s.Create(proxyOf(up.Server, Suite{}))
+			front := s.Serve()
+			get := func(ctx context.Context, header ...string) *http.Response {
+				r, err := http.NewRequestWithContext(ctx, http.MethodGet, front.URL+"/repository/"+repositoryName+"/large", nil)
+				if err != nil {
+					t.Error(err)
+					return nil
+				}
+				r.SetBasicAuth(Admin, Admin)
+				for i := 0; i+1 < len(header); i += 2 {
+					r.Header.Set(header[i], header[i+1])
+				}
+				res, err := http.DefaultClient.Do(r)
+				if err != nil {
+					t.Error(err)
+					return nil
+				}
+				return res
+			}
+			ctx, leave := context.WithCancel(t.Context())
+			first := get(ctx)
+			if _, err := io.ReadFull(first.Body, make([]byte, 1000)); err != nil {
+				t.Fatal(err)
+			}
+			leave()
+			first.Body.Close()
+
+			var begun, ended sync.WaitGroup
+			begun.Add(50)
+			for range 50 {
+				ended.Go(func() {
+					res := get(t.Context())
+					if res == nil {
+						begun.Done()
+						return
+					}
+					defer res.Body.Close()
+					got := make([]byte, 1000)
+					_, err := io.ReadFull(res.Body, got)
+					begun.Done()
+					rest, restErr := io.ReadAll(res.Body)
+					if err != nil || restErr != nil || !bytes.Equal(append(got, rest...), up.content) {
+						t.Errorf("%d bytes, %v, %v", 1000+len(rest), err, restErr)
+					}
+				})
+			}
+			begun.Wait() // and half of the file is not there yet
+			if sized {
+				res := get(t.Context(), "Range", "bytes=100-199")
+				if body, err := io.ReadAll(res.Body); err != nil || res.StatusCode != http.StatusPartialContent || !bytes.Equal(body, up.content[100:200]) {
+					t.Errorf("a range of what has come: %d, %d bytes, %v", res.StatusCode, len(body), err)
+				}
+				if r := s.Do(Admin, "HEAD", "/large", nil); r.Status != 200 || r.Header.Get("Content-Length") != strconv.Itoa(len(up.content)) {
+					t.Errorf("HEAD: %d %v", r.Status, r.Header)
+				}
+			}
+			late := make(chan error)
+			go func() {
+				from := len(up.content) - 100
+				res := get(t.Context(), "Range", fmt.Sprintf("bytes=%d-", from))
+				body, err := io.ReadAll(res.Body)
+				if err == nil && (res.StatusCode != http.StatusPartialContent || !bytes.Equal(body, up.content[from:])) {
+					err = fmt.Errorf("status %d, %d bytes", res.StatusCode, len(body))
+				}
+				late <- err
+			}()
+			time.Sleep(50 * time.Millisecond)
+			close(up.gate)
+			ended.Wait()
+			if err := <-late; err != nil {
+				t.Errorf("a range of what has not come yet: %v", err)
+			}
+			if n := up.gets.Load(); n != 1 {
+				t.Errorf("upstream was asked %d times", n)
+			}
+			checkRead(t, s, Stored{Path: "/large", Body: up.content, ContentType: "application/octet-stream"})
+		})
+	}
+}
+
+// TestFetch_Stop: a server that stops doesn't wait for upstream, and leaves nothing behind.
+func TestFetch_Stop(t *testing.T) {
+	up := newSource(t, true)
+	s := newServer(t, plain{})
+	s.Create(proxyOf(up.Server, Suite{}))
+	front := s.Serve()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, front.URL+"/repository/"+repositoryName+"/large", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.SetBasicAuth(Admin, Admin)
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	began := time.Now()
+	s.Restart()
+	if took := time.Since(began); took > 20*time.Second {
+		t.Errorf("it took %v to stop", took)
+	}
+	if body, err := io.ReadAll(res.Body); err == nil {
+		t.Errorf("the client takes %d bytes of %d for all", len(body), len(up.content))
+	}
+	close(up.gate)
+	if r := s.Do(Admin, "GET", "/large", nil); r.Status != 200 || !bytes.Equal(r.Body, up.content) {
+		t.Errorf("after the start: %d, %d bytes", r.Status, len(r.Body))
+	}
+	checkRead(t, s, Stored{Path: "/large", Body: up.content, ContentType: "application/octet-stream"})
+}

@@ -1,0 +1,232 @@
+package repository
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/repomgr/repomgr/core/blobstore"
+	"github.com/repomgr/repomgr/core/content"
+)
+
+// found is what answers a GET or HEAD for the route's path. One of asset, fetch and header is set.
+type found struct {
+	// x is the request's view of the repository that has it: for a group, a member's.
+	x     *exchange
+	asset content.Asset
+	// stale tells that upstream could not be asked whether the asset is what it has now.
+	stale bool
+	// fetch is what is coming in.
+	fetch *fetch
+	// header is upstream's answer to a HEAD.
+	header http.Header
+}
+
+// find looks for what is at the route's path.
+func (x *exchange) find(ctx context.Context, method string) (found, error) {
+	switch x.repo.config.Type {
+	case Proxy:
+		return x.findRemote(ctx, method)
+	case Group:
+		return x.findMember(ctx, method)
+	}
+	a, err := x.Asset(ctx, x.route.Path)
+	return found{x: x, asset: a}, err
+}
+
+// serveFound answers a GET or HEAD with what find found.
+func (f found) serve(w http.ResponseWriter, r *http.Request) error {
+	h := w.Header()
+	switch {
+	case f.fetch != nil:
+		return f.x.serveFetch(w, r, f.fetch)
+	case f.header != nil:
+		for name, values := range f.header {
+			h[name] = values
+		}
+		if f.x.repo.plugin.headers != nil {
+			f.x.repo.plugin.headers.Headers(h, f.x.Repository(), f.x.entry, f.x.route, content.Asset{Path: f.x.route.Path, Digest: f.x.route.Expect}, http.StatusOK)
+		}
+		w.WriteHeader(http.StatusOK)
+		return nil
+	}
+	if f.asset.Origin != nil && f.stale {
+		age := max(int(time.Since(f.asset.Origin.CheckedAt).Seconds()), 0)
+		h.Set("Age", strconv.Itoa(age))
+		h.Set("Warning", `110 - "Response is Stale"`)
+	}
+	return f.x.serveStored(w, r, f.asset)
+}
+
+// serveFetch answers with what is coming in: as it comes, or, where it has to be looked into first, when it is there.
+func (x *exchange) serveFetch(w http.ResponseWriter, r *http.Request, f *fetch) error {
+	ctx := r.Context()
+	if err := f.await(ctx, func() bool { return f.done || f.stage != nil }); err != nil {
+		return err
+	}
+	f.mu.Lock()
+	stage, length, complete := f.stage, f.length, f.complete || f.done
+	f.mu.Unlock()
+	if complete || stage == nil || length < 0 && !plainGet(r) {
+		a, err := f.wait(ctx)
+		if err != nil {
+			return x.repo.refused(err)
+		}
+		return x.serveStored(w, r, a)
+	}
+	in, err := stage.Open()
+	if err != nil {
+		// It ended a moment ago.
+		a, err := f.wait(ctx)
+		if err != nil {
+			return x.repo.refused(err)
+		}
+		return x.serveStored(w, r, a)
+	}
+	defer in.Close()
+	g := &growing{fetch: f, in: in, request: r}
+	if r.Method != http.MethodHead {
+		// An error that comes before the first byte is told as one.
+		if err := f.await(ctx, func() bool { return f.available(1) || f.complete || f.done }); err != nil {
+			return err
+		}
+		if err := f.failed(); err != nil {
+			return x.repo.refused(err)
+		}
+		if f.whole() {
+			a, err := f.wait(ctx)
+			if err != nil {
+				return x.repo.refused(err)
+			}
+			return x.serveStored(w, r, a)
+		}
+	}
+	x.head(w.Header(), content.Asset{
+		Path: x.route.Path, Kind: x.route.Kind, Name: x.route.Name, Digest: x.route.Expect, ContentType: f.contentType, UpdatedAt: f.modified,
+	})
+	if x.route.Expect == "" {
+		delete(w.Header(), "Etag") // nobody knows it yet
+	}
+	if length >= 0 && !plainGet(r) || r.Method == http.MethodHead {
+		if r, err = ranged(w.Header(), r, length); err != nil {
+			return err
+		}
+		http.ServeContent(w, r, "", f.modified, g)
+	} else {
+		if length >= 0 {
+			w.Header()["Content-Length"] = []string{strconv.FormatInt(length, 10)}
+		}
+		w.WriteHeader(http.StatusOK)
+		_, err = g.pass(w)
+	}
+	if err != nil || g.err != nil {
+		panic(http.ErrAbortHandler) // the client must not take this for all
+	}
+	return nil
+}
+
+// available tells whether a client may have n bytes. The lock is held.
+func (f *fetch) available(n int64) bool { return f.readable() >= n }
+
+// readable is how many bytes clients may have. The lock is held.
+func (f *fetch) readable() int64 {
+	if f.complete {
+		return f.size
+	}
+	return max(f.size-tail, 0)
+}
+
+// whole tells whether all has come: then it is answered from what is stored, with all that is known of it.
+func (f *fetch) whole() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.complete
+}
+
+// failed is the error with which the fetch ended before its bytes were complete.
+func (f *fetch) failed() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.done && !f.complete {
+		return f.err
+	}
+	return nil
+}
+
+// growing reads what a fetch brings, and waits where there is nothing more yet.
+type growing struct {
+	fetch   *fetch
+	in      blobstore.Reader
+	request *http.Request
+	at      int64
+	// err is why it ended early.
+	err error
+}
+
+// more waits until there are bytes after at, and returns how many; io.EOF at the end.
+func (g *growing) more() (int64, error) {
+	f := g.fetch
+	if err := f.await(g.request.Context(), func() bool { return f.readable() > g.at || f.complete || f.done }); err != nil {
+		g.err = err
+		return 0, err
+	}
+	if g.err = f.failed(); g.err != nil {
+		return 0, g.err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if n := f.readable() - g.at; n > 0 {
+		return n, nil
+	}
+	return 0, io.EOF
+}
+
+func (g *growing) Read(p []byte) (int, error) {
+	n, err := g.more()
+	if err != nil {
+		return 0, err
+	}
+	m, err := g.in.ReadAt(p[:min(int64(len(p)), n)], g.at)
+	g.at += int64(m)
+	if m > 0 {
+		err = nil
+	}
+	return m, err
+}
+
+func (g *growing) Seek(offset int64, whence int) (int64, error) {
+	switch whence {
+	case io.SeekCurrent:
+		offset += g.at
+	case io.SeekEnd:
+		offset += g.fetch.length
+	}
+	g.at = offset
+	return offset, nil
+}
+
+// pass sends all to w. What is there goes out by the connection's ReadFrom, without being copied through this process.
+func (g *growing) pass(w http.ResponseWriter) (sent int64, err error) {
+	flush := http.NewResponseController(w)
+	for {
+		n, err := g.more()
+		if errors.Is(err, io.EOF) {
+			return sent, nil
+		}
+		if err != nil {
+			return sent, err
+		}
+		if _, err := g.in.Seek(g.at, io.SeekStart); err != nil {
+			return sent, err
+		}
+		m, err := io.CopyN(w, g.in, n)
+		g.at, sent = g.at+m, sent+m
+		if err != nil {
+			return sent, err
+		}
+		_ = flush.Flush() // the client waits for what there is
+	}
+}

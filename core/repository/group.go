@@ -1,0 +1,284 @@
+package repository
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/repomgr/repomgr/core/content"
+	"github.com/repomgr/repomgr/core/errs"
+	"github.com/repomgr/repomgr/core/format"
+)
+
+// buildGroup checks the part of a configuration that only groups have, apart from others: what has come to be of its members
+// must not keep a group from working.
+func (r *Repository) buildGroup() error {
+	if r.config.Group == nil {
+		return errs.Field("group", "a group needs members")
+	}
+	return nil
+}
+
+// checkMembers checks what a group is to show. For other repositories there is nothing to check.
+func (m *Manager) checkMembers(r *Repository) error {
+	g := r.config.Group
+	if r.config.Type != Group {
+		return nil
+	}
+	if len(g.MemberNames) == 0 {
+		return errs.Field("memberNames", "a group needs at least one member")
+	}
+	seen := map[string]bool{}
+	for _, name := range g.MemberNames {
+		member := m.find(name)
+		switch {
+		case member == nil:
+			return errs.Field("memberNames", "Member repository does not exist: %s", name)
+		case member.config.Format != r.config.Format:
+			return errs.Field("memberNames", "Member repository format does not match group repository format: %s", name)
+		case seen[name]:
+			return errs.Field("memberNames", "Member repository is there twice: %s", name)
+		case member.id == r.id && r.id != 0 || m.reaches(member, r.config.Name, 0):
+			return errs.Field("memberNames", "group %s would contain itself by way of %s", r.config.Name, name)
+		}
+		seen[name] = true
+	}
+	if w := g.WritableMember; w != "" {
+		if member := m.find(w); !seen[w] || member.config.Type != Hosted {
+			return errs.Field("group.writableMember", "the writable member must be a hosted repository among the members: %s", w)
+		}
+	}
+	return nil
+}
+
+// maxDepth is how deeply groups may be nested.
+const maxDepth = 20
+
+// reaches tells whether a repository is, or contains at any depth, the one of that name.
+func (m *Manager) reaches(r *Repository, name string, depth int) bool {
+	if r.config.Name == name || depth > maxDepth {
+		return true
+	}
+	return r.config.Group != nil && slices.ContainsFunc(r.config.Group.MemberNames, func(member string) bool {
+		next := m.find(member)
+		return next != nil && m.reaches(next, name, depth+1)
+	})
+}
+
+// without are the groups that have a member of that name, as they are without it. That may leave them empty.
+func (m *Manager) without(member string) []*Repository {
+	var groups []*Repository
+	for _, r := range m.repositories {
+		if r.config.Group == nil || !slices.Contains(r.config.Group.MemberNames, member) {
+			continue
+		}
+		next, g := *r, *r.config.Group
+		g.MemberNames = slices.DeleteFunc(slices.Clone(g.MemberNames), func(name string) bool { return name == member })
+		if g.WritableMember == member {
+			g.WritableMember = ""
+		}
+		next.config.Group = &g
+		groups = append(groups, &next)
+	}
+	return groups
+}
+
+// members are the repositories that a group shows, in order, groups among them opened; each is there once. Those that are offline
+// or gone are left out.
+func (r *Repository) members() []*Repository {
+	return r.leaves(func(r *Repository) bool { return r.config.Online })
+}
+
+// leaves are a repository itself or, of a group, its members, in order, groups among them opened; each is there once. Those that are
+// not wanted are left out, groups with all that is in them.
+func (r *Repository) leaves(wanted func(*Repository) bool) []*Repository {
+	var list []*Repository
+	t := r.manager.table.Load()
+	seen := map[int64]bool{}
+	var open func(r *Repository)
+	open = func(r *Repository) {
+		if seen[r.id] || !wanted(r) {
+			return
+		}
+		seen[r.id] = true
+		if r.config.Group == nil {
+			list = append(list, r)
+			return
+		}
+		for _, name := range r.config.Group.MemberNames {
+			if member := t.names[strings.ToLower(name)]; member != nil {
+				open(member)
+			}
+		}
+	}
+	open(r)
+	return list
+}
+
+// as is the exchange's view of a member. Rights were checked on the group.
+func (x *exchange) as(member *Repository) *exchange {
+	inner := *x
+	inner.repo, inner.front = member, x.asked()
+	return &inner
+}
+
+// asked is the repository that the request was for, whose rights count.
+func (x *exchange) asked() *Repository {
+	if x.front != nil {
+		return x.front
+	}
+	return x.repo
+}
+
+// findMember is find for a group: the first member that has it. When none has it, but one could not answer, nobody knows.
+func (x *exchange) findMember(ctx context.Context, method string) (found, error) {
+	var failed error
+	for _, member := range x.repo.members() {
+		f, err := x.as(member).findNow(ctx, method)
+		if err == nil {
+			return f, nil
+		}
+		if ctx.Err() != nil {
+			return found{}, err
+		}
+		if !errs.Is(err, errs.NotFound) && failed == nil {
+			failed = err
+		}
+	}
+	if failed != nil {
+		return found{}, failed
+	}
+	return found{}, assetNotFound(nil)
+}
+
+// findNow is find that waits until it is certain that there is something: a fetch may turn out to be of nothing.
+func (x *exchange) findNow(ctx context.Context, method string) (found, error) {
+	f, err := x.find(ctx, method)
+	if err != nil || f.fetch == nil {
+		return f, err
+	}
+	if err := f.fetch.await(ctx, func() bool { return f.fetch.done || f.fetch.stage != nil }); err != nil {
+		return f, err
+	}
+	if err := f.fetch.failed(); err != nil {
+		return f, x.repo.refused(err)
+	}
+	return f, nil
+}
+
+// listMembers is list for a group: the members' pages merged. A member that can't answer is left out, unless all are.
+func (r *Repository) listMembers(ctx context.Context, l content.List) (content.Page, error) {
+	var merged content.Page
+	var failed error
+	answered := false
+	for _, member := range r.members() {
+		page, err := member.list(ctx, l)
+		switch {
+		case err == nil:
+			answered = true
+			merged = mergePages(merged, page, l.Limit)
+		case ctx.Err() != nil:
+			return content.Page{}, err
+		case errs.Is(err, errs.NotFound):
+			answered = true
+		default:
+			r.manager.log.Warn("a member's list is missing", "repo", r.Name(), "member", member.Name(), "err", err)
+			failed = errors.Join(failed, err)
+		}
+	}
+	if !answered && failed != nil {
+		return content.Page{}, failed
+	}
+	return merged, nil
+}
+
+// mergePages merges the beginnings of two lists. What both have comes from a. A page that is not the last may be shorter than the
+// limit: of the other, what lies beyond its end belongs to a later page.
+func mergePages(a, b content.Page, limit int) content.Page {
+	p := content.Page{More: a.More || b.More, Known: a.Known || b.Known}
+	path, name := func(x content.Asset) string { return x.Path }, func(s string) string { return s }
+	p.Assets = mergeSorted(upTo(a.Assets, b.Assets, b.More, path), upTo(b.Assets, a.Assets, a.More, path), path)
+	p.Names = mergeSorted(upTo(a.Names, b.Names, b.More, name), upTo(b.Names, a.Names, a.More, name), name)
+	if len(p.Assets) > limit {
+		p.Assets, p.More = p.Assets[:limit], true
+	}
+	if len(p.Names) > limit {
+		p.Names, p.More = p.Names[:limit], true
+	}
+	return p
+}
+
+// upTo is what of list is not beyond the end of other, where more follows on that.
+func upTo[T any](list, other []T, more bool, key func(T) string) []T {
+	if !more || len(other) == 0 {
+		return list
+	}
+	end := key(other[len(other)-1])
+	for len(list) > 0 && key(list[len(list)-1]) > end {
+		list = list[:len(list)-1]
+	}
+	return list
+}
+
+func mergeSorted[T any](a, b []T, key func(T) string) []T {
+	if len(a) == 0 {
+		return b
+	}
+	merged := make([]T, 0, len(a)+len(b))
+	for len(a) > 0 && len(b) > 0 {
+		switch c := strings.Compare(key(a[0]), key(b[0])); {
+		case c <= 0:
+			merged = append(merged, a[0])
+			if c == 0 {
+				b = b[1:]
+			}
+			a = a[1:]
+		default:
+			merged, b = append(merged, b[0]), b[1:]
+		}
+	}
+	return append(append(merged, a...), b...)
+}
+
+// mergeDocuments is the document of a group.
+func (x *exchange) mergeDocuments(ctx context.Context) (format.Document, error) {
+	var docs []format.Document
+	var failed error
+	for _, member := range x.repo.members() {
+		doc, err := x.as(member).made(ctx)
+		switch {
+		case err == nil:
+			docs = append(docs, doc)
+		case ctx.Err() != nil:
+			return format.Document{}, err
+		case !errs.Is(err, errs.NotFound):
+			x.manager.log.Warn("a member's document is missing", "repo", x.repo.Name(), "member", member.Name(), "path", x.route.Path, "err", err)
+			failed = errors.Join(failed, err)
+		}
+	}
+	if len(docs) == 0 && failed != nil {
+		return format.Document{}, failed
+	}
+	if len(docs) == 0 {
+		return format.Document{}, assetNotFound(nil)
+	}
+	return x.repo.plugin.merger.Merge(ctx, x.route, docs)
+}
+
+// writer is the exchange of the repository that changes go to: for a group, its writable member's. A Forbidden error tells that the
+// repository's write policy denies uploads; the exchange is returned all the same.
+func (x *exchange) writer() (*exchange, error) {
+	if x.repo.config.Type != Group {
+		return x, x.repo.writable()
+	}
+	name := x.repo.config.Group.WritableMember
+	member := x.manager.find(name)
+	switch {
+	case member == nil:
+		return x, errs.New(errs.MethodNotAllowed, "group %s has no writable member: nothing can be changed in it", x.repo.Name())
+	case !member.config.Online:
+		return x, errs.New(errs.Unavailable, "the writable member of group %s is offline", x.repo.Name())
+	}
+	return x.as(member), member.writable()
+}
