@@ -124,7 +124,7 @@ func codeOfKind(kind errs.Kind, route string) string {
 		return codeUnsupported
 	case errs.TooManyRequests:
 		return codeTooManyRequests
-	case errs.Unavailable, errs.ReadOnly, errs.StorageFull:
+	case errs.Unavailable, errs.BadGateway, errs.ReadOnly, errs.StorageFull:
 		return codeUnavailable
 	case errs.Conflict:
 		if route == kindUpload {

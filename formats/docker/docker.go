@@ -42,19 +42,27 @@ func New() format.Format { return docker{} }
 
 // All that the format is beside format.Format.
 var (
-	_ format.Settler   = docker{}
-	_ format.Dialect   = docker{}
-	_ format.Headers   = docker{}
-	_ format.Lister    = docker{}
-	_ format.Generator = docker{}
-	_ format.Rewriter  = docker{}
-	_ format.Entrance  = docker{}
+	_ format.Settler      = docker{}
+	_ format.ProxySettler = docker{}
+	_ format.Dialect      = docker{}
+	_ format.Headers      = docker{}
+	_ format.Lister       = docker{}
+	_ format.Generator    = docker{}
+	_ format.Rewriter     = docker{}
+	_ format.Entrance     = docker{}
+
+	_ format.Remoter     = docker{}
+	_ format.Comparer    = docker{}
+	_ format.Paginator   = docker{}
+	_ format.Selector    = docker{}
+	_ format.Merger      = docker{}
+	_ format.Substituter = docker{}
 )
 
 // Describe says what the format is. sha512 is not among the algorithms: the few uploads that want it name it.
 func (docker) Describe() format.Descriptor {
 	return format.Descriptor{
-		Name: "docker", Settings: "docker", Challenges: true, DeleteStatus: http.StatusAccepted, NamedBy: kindManifest, Latest: true,
+		Name: "docker", Settings: "docker", ProxySettings: "dockerProxy", Challenges: true, DeleteStatus: http.StatusAccepted, NamedBy: kindManifest, Latest: true,
 		Usage: "docker login {host}\ndocker tag alpine {address}/alpine\ndocker push {address}/alpine\ndocker pull {address}/alpine",
 	}
 }

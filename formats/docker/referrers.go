@@ -129,11 +129,7 @@ func (docker) Generate(ctx context.Context, route format.Route, view format.View
 		}
 		more = found.More
 	}
-	body, err := encode(newIndex(page.descriptors))
-	if err != nil {
-		return format.Document{}, fmt.Errorf("encode referrers of %s: %w", subject, err)
-	}
-	return format.Document{Body: body, ContentType: v1.MediaTypeImageIndex, Next: page.next}, nil
+	return page.document()
 }
 
 // sheet is a page of referrers that is being made.
@@ -159,19 +155,35 @@ func (s *sheet) add(ctx context.Context, a content.Asset, view format.View) erro
 	if err != nil {
 		return err
 	}
-	const frame = 256 // what is around the descriptors
 	if len(raw) > maxReferrers-frame {
 		r.Annotations = nil // they alone are more than clients read
 		if raw, err = encode(r); err != nil {
 			return err
 		}
 	}
-	if len(s.descriptors) > 0 && s.size+len(raw) > maxReferrers-frame {
-		s.next = s.end
-		return nil
-	}
-	s.descriptors, s.size, s.end = append(s.descriptors, raw), s.size+len(raw)+1, a.Digest.String()
+	s.put(a.Digest, raw)
 	return nil
+}
+
+// frame is more than what is around the descriptors.
+const frame = 256
+
+// put adds a descriptor, unless the page is full.
+func (s *sheet) put(d digest.Digest, raw json.RawMessage) {
+	if len(s.descriptors) == s.limit || len(s.descriptors) > 0 && s.size+len(raw) > maxReferrers-frame {
+		s.next = s.end
+		return
+	}
+	s.descriptors, s.size, s.end = append(s.descriptors, raw), s.size+len(raw)+1, d.String()
+}
+
+// document is the page as an index.
+func (s *sheet) document() (format.Document, error) {
+	body, err := encode(newIndex(s.descriptors))
+	if err != nil {
+		return format.Document{}, fmt.Errorf("encode referrers: %w", err)
+	}
+	return format.Document{Body: body, ContentType: v1.MediaTypeImageIndex, Next: s.next}, nil
 }
 
 // encode is json.Marshal without escapes for HTML, which make six bytes of one.

@@ -210,8 +210,10 @@ func manifestRoute(t target, r *http.Request) (format.Route, error) {
 	route := format.Route{
 		Action: action(r.Method), Path: manifestPath(t.name, t.ref), Class: content.Mutable, Kind: kindTag, Name: t.name,
 	}
+	// With the limit a proxy takes a manifest for a document: it looks into it before anybody gets it, and answers a HEAD from it.
+	route.MaxSize, route.Metadata = MaxManifest, true
 	if r.Method == http.MethodPut {
-		route.ContentType, route.MaxSize = r.Header.Get("Content-Type"), MaxManifest
+		route.ContentType = r.Header.Get("Content-Type")
 	}
 	if isTag(t.ref) {
 		return route, nil

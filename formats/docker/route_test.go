@@ -33,14 +33,16 @@ func TestResolve(t *testing.T) {
 	upload := format.Route{Action: content.Add, Path: "/v2/a/blobs/uploads/", Class: content.Mutable, Kind: kindUpload, Name: "a"}
 	session := upload
 	session.Path += "x_Y-1"
-	tag := format.Route{Action: content.Read, Path: "/v2/a/manifests/v1", Class: content.Mutable, Kind: kindTag, Name: "a"}
+	tag := format.Route{Action: content.Read, Path: "/v2/a/manifests/v1", Class: content.Mutable, Kind: kindTag, Name: "a",
+		MaxSize: MaxManifest, Metadata: true}
 	tagPut := tag
-	tagPut.Action, tagPut.MaxSize = content.Edit, MaxManifest
+	tagPut.Action = content.Edit
 	tagDelete := tag
 	tagDelete.Action = content.Delete
-	man := format.Route{Action: content.Read, Path: "/v2/a/manifests/" + sha512, Class: content.Immutable, Kind: kindManifest, Name: "a", Expect: d512}
+	man := format.Route{Action: content.Read, Path: "/v2/a/manifests/" + sha512, Class: content.Immutable, Kind: kindManifest, Name: "a", Expect: d512,
+		MaxSize: MaxManifest, Metadata: true}
 	manPut := man
-	manPut.Action, manPut.MaxSize, manPut.Aliases = content.Edit, MaxManifest, []string{"1", "1.2"}
+	manPut.Action, manPut.Aliases = content.Edit, []string{"1", "1.2"}
 	manDelete := man
 	manDelete.Action, manDelete.Along = content.Delete, &content.List{Kind: kindTag, Name: "a", Digest: d512}
 	tags := format.Route{Action: content.Read, Path: "/v2/a/tags/list", Class: content.Query, Kind: kindTags, Name: "a",
@@ -97,7 +99,14 @@ func TestResolve(t *testing.T) {
 		{"name manifests/x in tags", "GET", "/v2/a/manifests/tags/list", named(tags, "a/manifests")},
 		{"name token", "GET", "/v2/token/tags/list", named(tags, "token")},
 		{"tag called list", "GET", "/v2/a/manifests/list", named(format.Route{Action: content.Read, Path: "/v2/a/manifests/list",
-			Class: content.Mutable, Kind: kindTag, Name: "a"}, "a")},
+			Class: content.Mutable, Kind: kindTag, Name: "a", MaxSize: MaxManifest, Metadata: true}, "a")},
+
+		// containerd's mirrors say whose place they take; the repository is known by then.
+		{"manifest of a mirror", "HEAD", "/v2/a/manifests/v1?ns=docker.io", tag},
+		{"blob of a mirror", "GET", "/v2/a/b/blobs/" + sha256 + "?ns=docker.io", blob},
+		{"tags of a mirror", "GET", "/v2/a/tags/list?ns=https%3A%2F%2F169.254.169.254%2F", tags},
+		{"referrers of a mirror", "GET", "/v2/a/referrers/" + sha256 + "?ns=docker.io",
+			format.Route{Action: content.Read, Path: "/v2/a/referrers/" + sha256, Class: content.Index, Kind: kindReferrers, Name: "a"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
