@@ -36,7 +36,7 @@ soak: ## Run the long tests: SOAK each (10m), fuzz targets FUZZTIME each (1m)
 
 .PHONY: bench
 bench: build ## Measure repomgr beside docker-registry and nginx; BENCH="-only push -rounds 1" for less, BENCH=-help for more
-	scripts/test-tools --bench
+	scripts/test-tools
 	go build -trimpath -o bin/bench ./scripts/bench
 	exec bin/bench $(BENCH)
 

@@ -11,14 +11,26 @@ import (
 	_ "embed"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
 //go:generate go run -modfile=../tools/oapi-codegen/go.mod github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen -config oapi-codegen.yaml openapi.yaml
 
-// Base is the path that all paths of the description are below.
+// Base is the path that all paths of the description are below, but for those that start with Own.
 const Base = "/service/rest"
+
+// Own is what the paths start with that Nexus has no counterpart of: those are as they are in the description.
+const Own = "/api/"
+
+// Path is where a path of the description is on the server.
+func Path(described string) string {
+	if strings.HasPrefix(described, Own) {
+		return described
+	}
+	return Base + described
+}
 
 //go:embed openapi.yaml
 var description string

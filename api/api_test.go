@@ -52,7 +52,7 @@ func TestReference(t *testing.T) {
 	html := string(page.HTML)
 	for path, item := range doc.Paths.Map() {
 		for method, op := range item.Operations() {
-			if !strings.Contains(html, "<b>"+method+"</b> <code>"+Base+path+"</code>") || !strings.Contains(html, `id="`+op.OperationID+`"`) {
+			if !strings.Contains(html, "<b>"+method+"</b> <code>"+Path(path)+"</code>") || !strings.Contains(html, `id="`+op.OperationID+`"`) {
 				t.Errorf("nothing about %s %s", method, path)
 			}
 		}

@@ -114,7 +114,7 @@ func newSection(doc *openapi3.T, tag *openapi3.Tag) section {
 
 func newOperation(path, method string, item *openapi3.PathItem, op *openapi3.Operation) operation {
 	o := operation{
-		ID: op.OperationID, Method: method, Path: Base + path, Summary: op.Summary, About: prose(op.Description),
+		ID: op.OperationID, Method: method, Path: Path(path), Summary: op.Summary, About: prose(op.Description),
 		Permission: Permission(op), Own: OwnPermission(op), Open: Open(op),
 	}
 	for _, ref := range append(slices.Clone(item.Parameters), op.Parameters...) {

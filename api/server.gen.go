@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"time"
 
 	"github.com/labstack/echo/v4"
 	"github.com/oapi-codegen/runtime"
@@ -28,11 +29,24 @@ const (
 	DockerHostedStorageAttributesWritePolicyDENY      DockerHostedStorageAttributesWritePolicy = "DENY"
 )
 
+// Defines values for DockerProxyAttributesIndexType.
+const (
+	CUSTOM   DockerProxyAttributesIndexType = "CUSTOM"
+	HUB      DockerProxyAttributesIndexType = "HUB"
+	REGISTRY DockerProxyAttributesIndexType = "REGISTRY"
+)
+
 // Defines values for HostedStorageAttributesWritePolicy.
 const (
 	HostedStorageAttributesWritePolicyALLOW     HostedStorageAttributesWritePolicy = "ALLOW"
 	HostedStorageAttributesWritePolicyALLOWONCE HostedStorageAttributesWritePolicy = "ALLOW_ONCE"
 	HostedStorageAttributesWritePolicyDENY      HostedStorageAttributesWritePolicy = "DENY"
+)
+
+// Defines values for HttpClientAttributesAuthenticationType.
+const (
+	BearerToken HttpClientAttributesAuthenticationType = "bearerToken"
+	Username    HttpClientAttributesAuthenticationType = "username"
 )
 
 // Defines values for RawAttributesContentDisposition.
@@ -46,6 +60,15 @@ const (
 	Group  RepositoryXOType = "group"
 	Hosted RepositoryXOType = "hosted"
 	Proxy  RepositoryXOType = "proxy"
+)
+
+// Defines values for UpstreamStateStatus.
+const (
+	ReadyToConnect                  UpstreamStateStatus = "Ready to Connect"
+	RemoteAutoBlockedAndUnavailable UpstreamStateStatus = "Remote Auto Blocked and Unavailable"
+	RemoteAvailable                 UpstreamStateStatus = "Remote Available"
+	RemoteManuallyBlocked           UpstreamStateStatus = "Remote Manually Blocked"
+	RemoteUnavailable               UpstreamStateStatus = "Remote Unavailable"
 )
 
 // Defines values for UserStatus.
@@ -228,6 +251,12 @@ type DockerAttributes struct {
 	V1Enabled   bool    `json:"v1Enabled"`
 }
 
+// DockerGroupApiRepository defines model for DockerGroupApiRepository.
+type DockerGroupApiRepository = Object
+
+// DockerGroupRepositoryApiRequest Example: {"docker":{"forceBasicAuth":false,"httpPort":8083,"v1Enabled":false},"group":{"memberNames":["docker-hosted","docker-hub"],"writableMember":"docker-hosted"},"name":"docker-all","online":true,"storage":{"blobStoreName":"default","strictContentTypeValidation":true}}
+type DockerGroupRepositoryApiRequest = json.RawMessage
+
 // DockerHostedApiRepository defines model for DockerHostedApiRepository.
 type DockerHostedApiRepository = Object
 
@@ -263,6 +292,40 @@ type DockerHostedStorageRequest struct {
 	//
 	// Example: ALLOW
 	WritePolicy *string `json:"writePolicy,omitempty"`
+}
+
+// DockerProxyApiRepository defines model for DockerProxyApiRepository.
+type DockerProxyApiRepository = Object
+
+// DockerProxyAttributes defines model for DockerProxyAttributes.
+type DockerProxyAttributes struct {
+	CacheForeignLayers       *bool                          `json:"cacheForeignLayers"`
+	ForeignLayerUrlWhitelist []string                       `json:"foreignLayerUrlWhitelist"`
+	IndexType                DockerProxyAttributesIndexType `json:"indexType"`
+	IndexUrl                 *string                        `json:"indexUrl"`
+}
+
+// DockerProxyAttributesIndexType defines model for DockerProxyAttributes.IndexType.
+type DockerProxyAttributesIndexType string
+
+// DockerProxyRepositoryApiRequest Example: {"docker":{"forceBasicAuth":false,"v1Enabled":false},"dockerProxy":{"indexType":"HUB"},"httpClient":{"autoBlock":true,"blocked":false},"name":"docker-hub","negativeCache":{"enabled":true,"timeToLive":1440},"online":true,"proxy":{"contentMaxAge":1440,"metadataMaxAge":1440,"remoteUrl":"https://registry-1.docker.io"},"storage":{"blobStoreName":"default","strictContentTypeValidation":true}}
+type DockerProxyRepositoryApiRequest = json.RawMessage
+
+// DockerProxyRequest defines model for DockerProxyRequest.
+type DockerProxyRequest struct {
+	// CacheForeignLayers Whether layers are fetched and kept that a manifest says are elsewhere.
+	CacheForeignLayers *bool `json:"cacheForeignLayers,omitempty"`
+
+	// ForeignLayerUrlWhitelist Regular expressions (RE2) for whole URLs; such layers are fetched from what one of them matches.
+	ForeignLayerUrlWhitelist *[]string `json:"foreignLayerUrlWhitelist,omitempty"`
+
+	// IndexType Where searches ask: `HUB` is Docker Hub, `REGISTRY` the upstream registry, `CUSTOM` the index at `indexUrl`. Case is ignored.
+	//
+	// Example: HUB
+	IndexType string `json:"indexType"`
+
+	// IndexUrl Where the index is; `CUSTOM` needs it.
+	IndexUrl *string `json:"indexUrl,omitempty"`
 }
 
 // DockerRequest How clients reach the repository.
@@ -355,6 +418,30 @@ type GenericBlobStoreApiResponse struct {
 	Unavailable bool `json:"unavailable"`
 }
 
+// GroupDeployAttributes defines model for GroupDeployAttributes.
+type GroupDeployAttributes struct {
+	// MemberNames Example: ["docker-hosted","docker-hub"]
+	MemberNames []string `json:"memberNames"`
+
+	// WritableMember Absent when there is none.
+	//
+	// Example: docker-hosted
+	WritableMember *string `json:"writableMember,omitempty"`
+}
+
+// GroupDeployRequest defines model for GroupDeployRequest.
+type GroupDeployRequest struct {
+	// MemberNames The members, in the order in which they are asked.
+	//
+	// Example: ["docker-hosted","docker-hub"]
+	MemberNames []string `json:"memberNames"`
+
+	// WritableMember The hosted member that uploads to the group go to.
+	//
+	// Example: docker-hosted
+	WritableMember *string `json:"writableMember,omitempty"`
+}
+
 // HostedComponentAttributes defines model for HostedComponentAttributes.
 type HostedComponentAttributes struct {
 	ProprietaryComponents bool `json:"proprietaryComponents"`
@@ -387,6 +474,135 @@ type HostedStorageRequest struct {
 	WritePolicy *string `json:"writePolicy,omitempty"`
 }
 
+// HttpClientAttributes defines model for HttpClientAttributes.
+type HttpClientAttributes struct {
+	Authentication *struct {
+		NtlmDomain *string                                `json:"ntlmDomain"`
+		NtlmHost   *string                                `json:"ntlmHost"`
+		Preemptive *bool                                  `json:"preemptive"`
+		Type       HttpClientAttributesAuthenticationType `json:"type"`
+		Username   *string                                `json:"username"`
+	} `json:"authentication"`
+	AutoBlock bool `json:"autoBlock"`
+	Blocked   bool `json:"blocked"`
+
+	// Connection It is always there.
+	Connection struct {
+		EnableCircularRedirects bool    `json:"enableCircularRedirects"`
+		EnableCookies           bool    `json:"enableCookies"`
+		Retries                 *int    `json:"retries"`
+		Timeout                 *int    `json:"timeout"`
+		UseTrustStore           bool    `json:"useTrustStore"`
+		UserAgentSuffix         *string `json:"userAgentSuffix"`
+	} `json:"connection"`
+}
+
+// HttpClientAttributesAuthenticationType defines model for HttpClientAttributes.Authentication.Type.
+type HttpClientAttributesAuthenticationType string
+
+// HttpClientAuthenticationRequest Sent to the upstream server only, and not along redirects to others.
+type HttpClientAuthenticationRequest struct {
+	// BearerToken It is never returned.
+	BearerToken *string `json:"bearerToken,omitempty"`
+	NtlmDomain  *string `json:"ntlmDomain,omitempty"`
+	NtlmHost    *string `json:"ntlmHost,omitempty"`
+
+	// Password It is never returned.
+	Password *string `json:"password,omitempty"`
+
+	// Preemptive Whether user name and password are sent with each request, not only when the upstream server asks; null is true.
+	Preemptive *bool `json:"preemptive,omitempty"`
+
+	// Type `username` or `bearerToken`; `ntlm` is refused.
+	//
+	// Example: username
+	Type     string  `json:"type"`
+	Username *string `json:"username,omitempty"`
+}
+
+// HttpClientConnectionRequest defines model for HttpClientConnectionRequest.
+type HttpClientConnectionRequest struct {
+	// EnableCircularRedirects Whether redirects may lead to a URL that was visited already.
+	EnableCircularRedirects *bool `json:"enableCircularRedirects,omitempty"`
+
+	// EnableCookies Whether the upstream server's cookies are kept, in memory, and sent back.
+	EnableCookies *bool `json:"enableCookies,omitempty"`
+
+	// Retries How often a request is tried again; null is 2.
+	Retries *int `json:"retries,omitempty"`
+
+	// Timeout How long a connection and the header of an answer may take, in seconds; null is 20.
+	Timeout *int `json:"timeout,omitempty"`
+
+	// UseTrustStore Whether the certificates of the server's trust store are trusted. For https only.
+	UseTrustStore *bool `json:"useTrustStore,omitempty"`
+
+	// UserAgentSuffix Put behind the server's name in `User-Agent`.
+	UserAgentSuffix *string `json:"userAgentSuffix,omitempty"`
+}
+
+// HttpClientRequest How the upstream server is talked to.
+type HttpClientRequest struct {
+	// Authentication Sent to the upstream server only, and not along redirects to others.
+	Authentication *HttpClientAuthenticationRequest `json:"authentication,omitempty"`
+
+	// AutoBlock Whether upstream is left alone for a while after it failed.
+	AutoBlock *bool `json:"autoBlock,omitempty"`
+
+	// Blocked Whether upstream is not asked at all; what is kept is served.
+	Blocked    *bool                        `json:"blocked,omitempty"`
+	Connection *HttpClientConnectionRequest `json:"connection,omitempty"`
+}
+
+// NegativeCacheAttributes defines model for NegativeCacheAttributes.
+type NegativeCacheAttributes struct {
+	Enabled bool `json:"enabled"`
+
+	// TimeToLive Example: 1440
+	TimeToLive int `json:"timeToLive"`
+}
+
+// NegativeCacheRequest defines model for NegativeCacheRequest.
+type NegativeCacheRequest struct {
+	// Enabled Whether it is remembered what upstream does not have.
+	Enabled *bool `json:"enabled,omitempty"`
+
+	// TimeToLive For how long, in minutes; negative: until the cache is invalidated.
+	//
+	// Example: 1440
+	TimeToLive *int `json:"timeToLive,omitempty"`
+}
+
+// ProxyAttributes defines model for ProxyAttributes.
+type ProxyAttributes struct {
+	// ContentMaxAge Example: 1440
+	ContentMaxAge int `json:"contentMaxAge"`
+
+	// MetadataMaxAge Example: 1440
+	MetadataMaxAge int `json:"metadataMaxAge"`
+
+	// RemoteUrl Example: https://registry-1.docker.io
+	RemoteUrl string `json:"remoteUrl"`
+}
+
+// ProxyRequest defines model for ProxyRequest.
+type ProxyRequest struct {
+	// ContentMaxAge How long content is served without asking upstream, in minutes; negative: for good.
+	//
+	// Example: 1440
+	ContentMaxAge *int `json:"contentMaxAge,omitempty"`
+
+	// MetadataMaxAge The same for what says what there is, such as tags and lists.
+	//
+	// Example: 1440
+	MetadataMaxAge *int `json:"metadataMaxAge,omitempty"`
+
+	// RemoteUrl The upstream server: http or https, without credentials.
+	//
+	// Example: https://registry-1.docker.io
+	RemoteUrl string `json:"remoteUrl"`
+}
+
 // RawAttributes defines model for RawAttributes.
 type RawAttributes struct {
 	ContentDisposition RawAttributesContentDisposition `json:"contentDisposition"`
@@ -395,11 +611,23 @@ type RawAttributes struct {
 // RawAttributesContentDisposition defines model for RawAttributes.ContentDisposition.
 type RawAttributesContentDisposition string
 
+// RawGroupApiRepository defines model for RawGroupApiRepository.
+type RawGroupApiRepository = Object
+
+// RawGroupRepositoryApiRequest Example: {"group":{"memberNames":["files","mirror"]},"name":"files-all","online":true,"raw":{"contentDisposition":"ATTACHMENT"},"storage":{"blobStoreName":"default","strictContentTypeValidation":true}}
+type RawGroupRepositoryApiRequest = json.RawMessage
+
 // RawHostedApiRepository defines model for RawHostedApiRepository.
 type RawHostedApiRepository = Object
 
 // RawHostedRepositoryApiRequest Example: {"name":"files","online":true,"raw":{"contentDisposition":"ATTACHMENT"},"storage":{"blobStoreName":"default","strictContentTypeValidation":true,"writePolicy":"ALLOW"}}
 type RawHostedRepositoryApiRequest = json.RawMessage
+
+// RawProxyApiRepository defines model for RawProxyApiRepository.
+type RawProxyApiRepository = Object
+
+// RawProxyRepositoryApiRequest Example: {"httpClient":{"autoBlock":true,"blocked":false},"name":"mirror","negativeCache":{"enabled":true,"timeToLive":1440},"online":true,"proxy":{"contentMaxAge":1440,"metadataMaxAge":1440,"remoteUrl":"https://files.example.org/pub"},"raw":{"contentDisposition":"ATTACHMENT"},"storage":{"blobStoreName":"default","strictContentTypeValidation":true}}
+type RawProxyRepositoryApiRequest = json.RawMessage
 
 // RawRequest defines model for RawRequest.
 type RawRequest struct {
@@ -417,6 +645,8 @@ type RepositoryName = string
 // RepositoryXO defines model for RepositoryXO.
 type RepositoryXO struct {
 	// Attributes Empty, but for proxies: where they fetch from.
+	//
+	// Example: {"proxy":{"remoteUrl":"https://registry-1.docker.io"}}
 	Attributes map[string]interface{} `json:"attributes"`
 
 	// Format The name of the format.
@@ -466,6 +696,69 @@ type RoleXOResponse struct {
 	Source string `json:"source"`
 }
 
+// StorageAttributes defines model for StorageAttributes.
+type StorageAttributes struct {
+	// BlobStoreName Example: default
+	BlobStoreName               string `json:"blobStoreName"`
+	StrictContentTypeValidation bool   `json:"strictContentTypeValidation"`
+}
+
+// StorageRequest defines model for StorageRequest.
+type StorageRequest struct {
+	// BlobStoreName The blob store that keeps the content. It can't be changed later.
+	//
+	// Example: default
+	BlobStoreName string `json:"blobStoreName"`
+
+	// StrictContentTypeValidation Whether content is refused that is not what its type or its name's extension says.
+	StrictContentTypeValidation bool `json:"strictContentTypeValidation"`
+}
+
+// UpstreamRateLimit What Docker Hub says of the pulls that are left, in its words: `100;w=21600` is 100 in 21600 seconds. Null when it never said so.
+type UpstreamRateLimit struct {
+	// Limit Example: 100;w=21600
+	Limit string `json:"limit"`
+
+	// Remaining Example: 76;w=21600
+	Remaining string `json:"remaining"`
+
+	// Seen When it said so.
+	Seen time.Time `json:"seen"`
+
+	// Source The address or account that the limit is for.
+	//
+	// Example: 203.0.113.7
+	Source string `json:"source"`
+}
+
+// UpstreamState defines model for UpstreamState.
+type UpstreamState struct {
+	// BlockedUntil When the next request is let through to see whether it is available again.
+	BlockedUntil *time.Time `json:"blockedUntil"`
+
+	// LastError The last failure of any kind, also of a server that it redirected to.
+	LastError   *string    `json:"lastError"`
+	LastErrorAt *time.Time `json:"lastErrorAt"`
+
+	// LastSuccess When it last answered.
+	LastSuccess *time.Time `json:"lastSuccess"`
+
+	// NotBefore Until when it asked to be left alone, by `Retry-After`.
+	NotBefore *time.Time `json:"notBefore"`
+
+	// RateLimit What Docker Hub says of the pulls that are left, in its words: `100;w=21600` is 100 in 21600 seconds. Null when it never said so.
+	RateLimit *UpstreamRateLimit `json:"rateLimit"`
+
+	// Reason Why it is not available.
+	Reason *string `json:"reason"`
+
+	// Status In Nexus's words. `Ready to Connect` is one that was not asked yet; `Remote Unavailable` one that failed and is asked again all the same, since automatic blocking is off.
+	Status UpstreamStateStatus `json:"status"`
+}
+
+// UpstreamStateStatus In Nexus's words. `Ready to Connect` is one that was not asked yet; `Remote Unavailable` one that failed and is asked again all the same, since automatic blocking is off.
+type UpstreamStateStatus string
+
 // UserStatus Only `active` users and those who are to change their password can sign in.
 type UserStatus string
 
@@ -508,17 +801,41 @@ type CreateFileBlobStoreJSONRequestBody = FileBlobStoreApiCreateRequest
 // UpdateFileBlobStoreJSONRequestBody defines body for UpdateFileBlobStore for application/json ContentType.
 type UpdateFileBlobStoreJSONRequestBody = FileBlobStoreApiUpdateRequest
 
+// CreateDockerGroupRepositoryJSONRequestBody defines body for CreateDockerGroupRepository for application/json ContentType.
+type CreateDockerGroupRepositoryJSONRequestBody = DockerGroupRepositoryApiRequest
+
+// UpdateDockerGroupRepositoryJSONRequestBody defines body for UpdateDockerGroupRepository for application/json ContentType.
+type UpdateDockerGroupRepositoryJSONRequestBody = DockerGroupRepositoryApiRequest
+
 // CreateDockerHostedRepositoryJSONRequestBody defines body for CreateDockerHostedRepository for application/json ContentType.
 type CreateDockerHostedRepositoryJSONRequestBody = DockerHostedRepositoryApiRequest
 
 // UpdateDockerHostedRepositoryJSONRequestBody defines body for UpdateDockerHostedRepository for application/json ContentType.
 type UpdateDockerHostedRepositoryJSONRequestBody = DockerHostedRepositoryApiRequest
 
+// CreateDockerProxyRepositoryJSONRequestBody defines body for CreateDockerProxyRepository for application/json ContentType.
+type CreateDockerProxyRepositoryJSONRequestBody = DockerProxyRepositoryApiRequest
+
+// UpdateDockerProxyRepositoryJSONRequestBody defines body for UpdateDockerProxyRepository for application/json ContentType.
+type UpdateDockerProxyRepositoryJSONRequestBody = DockerProxyRepositoryApiRequest
+
+// CreateRawGroupRepositoryJSONRequestBody defines body for CreateRawGroupRepository for application/json ContentType.
+type CreateRawGroupRepositoryJSONRequestBody = RawGroupRepositoryApiRequest
+
+// UpdateRawGroupRepositoryJSONRequestBody defines body for UpdateRawGroupRepository for application/json ContentType.
+type UpdateRawGroupRepositoryJSONRequestBody = RawGroupRepositoryApiRequest
+
 // CreateRawHostedRepositoryJSONRequestBody defines body for CreateRawHostedRepository for application/json ContentType.
 type CreateRawHostedRepositoryJSONRequestBody = RawHostedRepositoryApiRequest
 
 // UpdateRawHostedRepositoryJSONRequestBody defines body for UpdateRawHostedRepository for application/json ContentType.
 type UpdateRawHostedRepositoryJSONRequestBody = RawHostedRepositoryApiRequest
+
+// CreateRawProxyRepositoryJSONRequestBody defines body for CreateRawProxyRepository for application/json ContentType.
+type CreateRawProxyRepositoryJSONRequestBody = RawProxyRepositoryApiRequest
+
+// UpdateRawProxyRepositoryJSONRequestBody defines body for UpdateRawProxyRepository for application/json ContentType.
+type UpdateRawProxyRepositoryJSONRequestBody = RawProxyRepositoryApiRequest
 
 // UpdateAnonymousAccessJSONRequestBody defines body for UpdateAnonymousAccess for application/json ContentType.
 type UpdateAnonymousAccessJSONRequestBody = AnonymousAccessSettingsXO
@@ -534,6 +851,9 @@ type ChangePasswordTextRequestBody = ChangePasswordTextBody
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
+	// GetUpstream Tell how the upstream server of a proxy does
+	// (GET /api/v1/repositories/{repositoryName}/upstream)
+	GetUpstream(ctx echo.Context, repositoryName Repository) error
 	// ListBlobStores List blob stores
 	// (GET /v1/blobstores)
 	ListBlobStores(ctx echo.Context) error
@@ -555,6 +875,15 @@ type ServerInterface interface {
 	// GetRepositories List repositories
 	// (GET /v1/repositories)
 	GetRepositories(ctx echo.Context) error
+	// CreateDockerGroupRepository Create a group Docker repository
+	// (POST /v1/repositories/docker/group)
+	CreateDockerGroupRepository(ctx echo.Context) error
+	// GetDockerGroupRepository Get the settings of a group Docker repository
+	// (GET /v1/repositories/docker/group/{repositoryName})
+	GetDockerGroupRepository(ctx echo.Context, repositoryName Repository) error
+	// UpdateDockerGroupRepository Change the settings of a group Docker repository
+	// (PUT /v1/repositories/docker/group/{repositoryName})
+	UpdateDockerGroupRepository(ctx echo.Context, repositoryName Repository) error
 	// CreateDockerHostedRepository Create a hosted Docker repository
 	// (POST /v1/repositories/docker/hosted)
 	CreateDockerHostedRepository(ctx echo.Context) error
@@ -564,6 +893,24 @@ type ServerInterface interface {
 	// UpdateDockerHostedRepository Change the settings of a hosted Docker repository
 	// (PUT /v1/repositories/docker/hosted/{repositoryName})
 	UpdateDockerHostedRepository(ctx echo.Context, repositoryName Repository) error
+	// CreateDockerProxyRepository Create a proxy Docker repository
+	// (POST /v1/repositories/docker/proxy)
+	CreateDockerProxyRepository(ctx echo.Context) error
+	// GetDockerProxyRepository Get the settings of a proxy Docker repository
+	// (GET /v1/repositories/docker/proxy/{repositoryName})
+	GetDockerProxyRepository(ctx echo.Context, repositoryName Repository) error
+	// UpdateDockerProxyRepository Change the settings of a proxy Docker repository
+	// (PUT /v1/repositories/docker/proxy/{repositoryName})
+	UpdateDockerProxyRepository(ctx echo.Context, repositoryName Repository) error
+	// CreateRawGroupRepository Create a group raw repository
+	// (POST /v1/repositories/raw/group)
+	CreateRawGroupRepository(ctx echo.Context) error
+	// GetRawGroupRepository Get the settings of a group raw repository
+	// (GET /v1/repositories/raw/group/{repositoryName})
+	GetRawGroupRepository(ctx echo.Context, repositoryName Repository) error
+	// UpdateRawGroupRepository Change the settings of a group raw repository
+	// (PUT /v1/repositories/raw/group/{repositoryName})
+	UpdateRawGroupRepository(ctx echo.Context, repositoryName Repository) error
 	// CreateRawHostedRepository Create a hosted raw repository
 	// (POST /v1/repositories/raw/hosted)
 	CreateRawHostedRepository(ctx echo.Context) error
@@ -573,12 +920,24 @@ type ServerInterface interface {
 	// UpdateRawHostedRepository Change the settings of a hosted raw repository
 	// (PUT /v1/repositories/raw/hosted/{repositoryName})
 	UpdateRawHostedRepository(ctx echo.Context, repositoryName Repository) error
+	// CreateRawProxyRepository Create a proxy raw repository
+	// (POST /v1/repositories/raw/proxy)
+	CreateRawProxyRepository(ctx echo.Context) error
+	// GetRawProxyRepository Get the settings of a proxy raw repository
+	// (GET /v1/repositories/raw/proxy/{repositoryName})
+	GetRawProxyRepository(ctx echo.Context, repositoryName Repository) error
+	// UpdateRawProxyRepository Change the settings of a proxy raw repository
+	// (PUT /v1/repositories/raw/proxy/{repositoryName})
+	UpdateRawProxyRepository(ctx echo.Context, repositoryName Repository) error
 	// DeleteRepository Delete a repository
 	// (DELETE /v1/repositories/{repositoryName})
 	DeleteRepository(ctx echo.Context, repositoryName Repository) error
 	// GetRepository Get a repository
 	// (GET /v1/repositories/{repositoryName})
 	GetRepository(ctx echo.Context, repositoryName Repository) error
+	// InvalidateCache Make a proxy or group ask upstream again
+	// (POST /v1/repositories/{repositoryName}/invalidate-cache)
+	InvalidateCache(ctx echo.Context, repositoryName Repository) error
 	// GetRepositorySettings List the settings of repositories
 	// (GET /v1/repositorySettings)
 	GetRepositorySettings(ctx echo.Context) error
@@ -617,6 +976,22 @@ type ServerInterface interface {
 // ServerInterfaceWrapper converts echo contexts to parameters.
 type ServerInterfaceWrapper struct {
 	Handler ServerInterface
+}
+
+// GetUpstream converts echo context to params.
+func (w *ServerInterfaceWrapper) GetUpstream(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "repositoryName" -------------
+	var repositoryName Repository
+
+	err = runtime.BindStyledParameterWithOptions("simple", "repositoryName", ctx.Param("repositoryName"), &repositoryName, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter repositoryName: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetUpstream(ctx, repositoryName)
+	return err
 }
 
 // ListBlobStores converts echo context to params.
@@ -710,6 +1085,47 @@ func (w *ServerInterfaceWrapper) GetRepositories(ctx echo.Context) error {
 	return err
 }
 
+// CreateDockerGroupRepository converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateDockerGroupRepository(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateDockerGroupRepository(ctx)
+	return err
+}
+
+// GetDockerGroupRepository converts echo context to params.
+func (w *ServerInterfaceWrapper) GetDockerGroupRepository(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "repositoryName" -------------
+	var repositoryName Repository
+
+	err = runtime.BindStyledParameterWithOptions("simple", "repositoryName", ctx.Param("repositoryName"), &repositoryName, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter repositoryName: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetDockerGroupRepository(ctx, repositoryName)
+	return err
+}
+
+// UpdateDockerGroupRepository converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdateDockerGroupRepository(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "repositoryName" -------------
+	var repositoryName Repository
+
+	err = runtime.BindStyledParameterWithOptions("simple", "repositoryName", ctx.Param("repositoryName"), &repositoryName, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter repositoryName: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdateDockerGroupRepository(ctx, repositoryName)
+	return err
+}
+
 // CreateDockerHostedRepository converts echo context to params.
 func (w *ServerInterfaceWrapper) CreateDockerHostedRepository(ctx echo.Context) error {
 	var err error
@@ -748,6 +1164,88 @@ func (w *ServerInterfaceWrapper) UpdateDockerHostedRepository(ctx echo.Context) 
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.UpdateDockerHostedRepository(ctx, repositoryName)
+	return err
+}
+
+// CreateDockerProxyRepository converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateDockerProxyRepository(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateDockerProxyRepository(ctx)
+	return err
+}
+
+// GetDockerProxyRepository converts echo context to params.
+func (w *ServerInterfaceWrapper) GetDockerProxyRepository(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "repositoryName" -------------
+	var repositoryName Repository
+
+	err = runtime.BindStyledParameterWithOptions("simple", "repositoryName", ctx.Param("repositoryName"), &repositoryName, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter repositoryName: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetDockerProxyRepository(ctx, repositoryName)
+	return err
+}
+
+// UpdateDockerProxyRepository converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdateDockerProxyRepository(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "repositoryName" -------------
+	var repositoryName Repository
+
+	err = runtime.BindStyledParameterWithOptions("simple", "repositoryName", ctx.Param("repositoryName"), &repositoryName, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter repositoryName: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdateDockerProxyRepository(ctx, repositoryName)
+	return err
+}
+
+// CreateRawGroupRepository converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateRawGroupRepository(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateRawGroupRepository(ctx)
+	return err
+}
+
+// GetRawGroupRepository converts echo context to params.
+func (w *ServerInterfaceWrapper) GetRawGroupRepository(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "repositoryName" -------------
+	var repositoryName Repository
+
+	err = runtime.BindStyledParameterWithOptions("simple", "repositoryName", ctx.Param("repositoryName"), &repositoryName, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter repositoryName: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetRawGroupRepository(ctx, repositoryName)
+	return err
+}
+
+// UpdateRawGroupRepository converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdateRawGroupRepository(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "repositoryName" -------------
+	var repositoryName Repository
+
+	err = runtime.BindStyledParameterWithOptions("simple", "repositoryName", ctx.Param("repositoryName"), &repositoryName, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter repositoryName: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdateRawGroupRepository(ctx, repositoryName)
 	return err
 }
 
@@ -792,6 +1290,47 @@ func (w *ServerInterfaceWrapper) UpdateRawHostedRepository(ctx echo.Context) err
 	return err
 }
 
+// CreateRawProxyRepository converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateRawProxyRepository(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateRawProxyRepository(ctx)
+	return err
+}
+
+// GetRawProxyRepository converts echo context to params.
+func (w *ServerInterfaceWrapper) GetRawProxyRepository(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "repositoryName" -------------
+	var repositoryName Repository
+
+	err = runtime.BindStyledParameterWithOptions("simple", "repositoryName", ctx.Param("repositoryName"), &repositoryName, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter repositoryName: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetRawProxyRepository(ctx, repositoryName)
+	return err
+}
+
+// UpdateRawProxyRepository converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdateRawProxyRepository(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "repositoryName" -------------
+	var repositoryName Repository
+
+	err = runtime.BindStyledParameterWithOptions("simple", "repositoryName", ctx.Param("repositoryName"), &repositoryName, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter repositoryName: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdateRawProxyRepository(ctx, repositoryName)
+	return err
+}
+
 // DeleteRepository converts echo context to params.
 func (w *ServerInterfaceWrapper) DeleteRepository(ctx echo.Context) error {
 	var err error
@@ -821,6 +1360,22 @@ func (w *ServerInterfaceWrapper) GetRepository(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetRepository(ctx, repositoryName)
+	return err
+}
+
+// InvalidateCache converts echo context to params.
+func (w *ServerInterfaceWrapper) InvalidateCache(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "repositoryName" -------------
+	var repositoryName Repository
+
+	err = runtime.BindStyledParameterWithOptions("simple", "repositoryName", ctx.Param("repositoryName"), &repositoryName, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter repositoryName: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.InvalidateCache(ctx, repositoryName)
 	return err
 }
 
@@ -1025,6 +1580,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 		Handler: si,
 	}
 
+	router.GET(options.BaseURL+"/api/v1/repositories/:repositoryName/upstream", wrapper.GetUpstream, options.OperationMiddlewares["getUpstream"]...)
 	router.GET(options.BaseURL+"/v1/blobstores", wrapper.ListBlobStores, options.OperationMiddlewares["listBlobStores"]...)
 	router.DELETE(options.BaseURL+"/v1/blobstores/:name", wrapper.DeleteBlobStore, options.OperationMiddlewares["deleteBlobStore"]...)
 	router.GET(options.BaseURL+"/v1/blobstores/:name/quota-status", wrapper.QuotaStatus, options.OperationMiddlewares["quotaStatus"]...)
@@ -1034,12 +1590,25 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/repositories", wrapper.GetRepositories, options.OperationMiddlewares["getRepositories"]...)
 	router.DELETE(options.BaseURL+"/v1/repositories/:repositoryName", wrapper.DeleteRepository, options.OperationMiddlewares["deleteRepository"]...)
 	router.GET(options.BaseURL+"/v1/repositories/:repositoryName", wrapper.GetRepository, options.OperationMiddlewares["getRepository"]...)
+	router.POST(options.BaseURL+"/v1/repositories/:repositoryName/invalidate-cache", wrapper.InvalidateCache, options.OperationMiddlewares["invalidateCache"]...)
+	router.POST(options.BaseURL+"/v1/repositories/docker/group", wrapper.CreateDockerGroupRepository, options.OperationMiddlewares["createDockerGroupRepository"]...)
+	router.GET(options.BaseURL+"/v1/repositories/docker/group/:repositoryName", wrapper.GetDockerGroupRepository, options.OperationMiddlewares["getDockerGroupRepository"]...)
+	router.PUT(options.BaseURL+"/v1/repositories/docker/group/:repositoryName", wrapper.UpdateDockerGroupRepository, options.OperationMiddlewares["updateDockerGroupRepository"]...)
 	router.POST(options.BaseURL+"/v1/repositories/docker/hosted", wrapper.CreateDockerHostedRepository, options.OperationMiddlewares["createDockerHostedRepository"]...)
 	router.GET(options.BaseURL+"/v1/repositories/docker/hosted/:repositoryName", wrapper.GetDockerHostedRepository, options.OperationMiddlewares["getDockerHostedRepository"]...)
 	router.PUT(options.BaseURL+"/v1/repositories/docker/hosted/:repositoryName", wrapper.UpdateDockerHostedRepository, options.OperationMiddlewares["updateDockerHostedRepository"]...)
+	router.POST(options.BaseURL+"/v1/repositories/docker/proxy", wrapper.CreateDockerProxyRepository, options.OperationMiddlewares["createDockerProxyRepository"]...)
+	router.GET(options.BaseURL+"/v1/repositories/docker/proxy/:repositoryName", wrapper.GetDockerProxyRepository, options.OperationMiddlewares["getDockerProxyRepository"]...)
+	router.PUT(options.BaseURL+"/v1/repositories/docker/proxy/:repositoryName", wrapper.UpdateDockerProxyRepository, options.OperationMiddlewares["updateDockerProxyRepository"]...)
+	router.POST(options.BaseURL+"/v1/repositories/raw/group", wrapper.CreateRawGroupRepository, options.OperationMiddlewares["createRawGroupRepository"]...)
+	router.GET(options.BaseURL+"/v1/repositories/raw/group/:repositoryName", wrapper.GetRawGroupRepository, options.OperationMiddlewares["getRawGroupRepository"]...)
+	router.PUT(options.BaseURL+"/v1/repositories/raw/group/:repositoryName", wrapper.UpdateRawGroupRepository, options.OperationMiddlewares["updateRawGroupRepository"]...)
 	router.POST(options.BaseURL+"/v1/repositories/raw/hosted", wrapper.CreateRawHostedRepository, options.OperationMiddlewares["createRawHostedRepository"]...)
 	router.GET(options.BaseURL+"/v1/repositories/raw/hosted/:repositoryName", wrapper.GetRawHostedRepository, options.OperationMiddlewares["getRawHostedRepository"]...)
 	router.PUT(options.BaseURL+"/v1/repositories/raw/hosted/:repositoryName", wrapper.UpdateRawHostedRepository, options.OperationMiddlewares["updateRawHostedRepository"]...)
+	router.POST(options.BaseURL+"/v1/repositories/raw/proxy", wrapper.CreateRawProxyRepository, options.OperationMiddlewares["createRawProxyRepository"]...)
+	router.GET(options.BaseURL+"/v1/repositories/raw/proxy/:repositoryName", wrapper.GetRawProxyRepository, options.OperationMiddlewares["getRawProxyRepository"]...)
+	router.PUT(options.BaseURL+"/v1/repositories/raw/proxy/:repositoryName", wrapper.UpdateRawProxyRepository, options.OperationMiddlewares["updateRawProxyRepository"]...)
 	router.GET(options.BaseURL+"/v1/repositorySettings", wrapper.GetRepositorySettings, options.OperationMiddlewares["getRepositorySettings"]...)
 	router.GET(options.BaseURL+"/v1/security/anonymous", wrapper.ReadAnonymousAccess, options.OperationMiddlewares["readAnonymousAccess"]...)
 	router.PUT(options.BaseURL+"/v1/security/anonymous", wrapper.UpdateAnonymousAccess, options.OperationMiddlewares["updateAnonymousAccess"]...)
@@ -1052,6 +1621,28 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/status", wrapper.IsAvailable, options.OperationMiddlewares["isAvailable"]...)
 	router.GET(options.BaseURL+"/v1/status/writable", wrapper.IsWritable, options.OperationMiddlewares["isWritable"]...)
 
+}
+
+type GetUpstreamRequestObject struct {
+	RepositoryName Repository `json:"repositoryName"`
+}
+
+type GetUpstreamResponseObject interface {
+	VisitGetUpstreamResponse(w http.ResponseWriter) error
+}
+
+type GetUpstream200JSONResponse UpstreamState
+
+func (response GetUpstream200JSONResponse) VisitGetUpstreamResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
 type ListBlobStoresRequestObject struct {
@@ -1189,6 +1780,61 @@ func (response GetRepositories200JSONResponse) VisitGetRepositoriesResponse(w ht
 	return err
 }
 
+type CreateDockerGroupRepositoryRequestObject struct {
+	Body *CreateDockerGroupRepositoryJSONRequestBody
+}
+
+type CreateDockerGroupRepositoryResponseObject interface {
+	VisitCreateDockerGroupRepositoryResponse(w http.ResponseWriter) error
+}
+
+type CreateDockerGroupRepository201Response struct {
+}
+
+func (response CreateDockerGroupRepository201Response) VisitCreateDockerGroupRepositoryResponse(w http.ResponseWriter) error {
+	w.WriteHeader(201)
+	return nil
+}
+
+type GetDockerGroupRepositoryRequestObject struct {
+	RepositoryName Repository `json:"repositoryName"`
+}
+
+type GetDockerGroupRepositoryResponseObject interface {
+	VisitGetDockerGroupRepositoryResponse(w http.ResponseWriter) error
+}
+
+type GetDockerGroupRepository200JSONResponse DockerGroupApiRepository
+
+func (response GetDockerGroupRepository200JSONResponse) VisitGetDockerGroupRepositoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateDockerGroupRepositoryRequestObject struct {
+	RepositoryName Repository `json:"repositoryName"`
+	Body           *UpdateDockerGroupRepositoryJSONRequestBody
+}
+
+type UpdateDockerGroupRepositoryResponseObject interface {
+	VisitUpdateDockerGroupRepositoryResponse(w http.ResponseWriter) error
+}
+
+type UpdateDockerGroupRepository204Response struct {
+}
+
+func (response UpdateDockerGroupRepository204Response) VisitUpdateDockerGroupRepositoryResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
 type CreateDockerHostedRepositoryRequestObject struct {
 	Body *CreateDockerHostedRepositoryJSONRequestBody
 }
@@ -1240,6 +1886,116 @@ type UpdateDockerHostedRepository204Response struct {
 }
 
 func (response UpdateDockerHostedRepository204Response) VisitUpdateDockerHostedRepositoryResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type CreateDockerProxyRepositoryRequestObject struct {
+	Body *CreateDockerProxyRepositoryJSONRequestBody
+}
+
+type CreateDockerProxyRepositoryResponseObject interface {
+	VisitCreateDockerProxyRepositoryResponse(w http.ResponseWriter) error
+}
+
+type CreateDockerProxyRepository201Response struct {
+}
+
+func (response CreateDockerProxyRepository201Response) VisitCreateDockerProxyRepositoryResponse(w http.ResponseWriter) error {
+	w.WriteHeader(201)
+	return nil
+}
+
+type GetDockerProxyRepositoryRequestObject struct {
+	RepositoryName Repository `json:"repositoryName"`
+}
+
+type GetDockerProxyRepositoryResponseObject interface {
+	VisitGetDockerProxyRepositoryResponse(w http.ResponseWriter) error
+}
+
+type GetDockerProxyRepository200JSONResponse DockerProxyApiRepository
+
+func (response GetDockerProxyRepository200JSONResponse) VisitGetDockerProxyRepositoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateDockerProxyRepositoryRequestObject struct {
+	RepositoryName Repository `json:"repositoryName"`
+	Body           *UpdateDockerProxyRepositoryJSONRequestBody
+}
+
+type UpdateDockerProxyRepositoryResponseObject interface {
+	VisitUpdateDockerProxyRepositoryResponse(w http.ResponseWriter) error
+}
+
+type UpdateDockerProxyRepository204Response struct {
+}
+
+func (response UpdateDockerProxyRepository204Response) VisitUpdateDockerProxyRepositoryResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type CreateRawGroupRepositoryRequestObject struct {
+	Body *CreateRawGroupRepositoryJSONRequestBody
+}
+
+type CreateRawGroupRepositoryResponseObject interface {
+	VisitCreateRawGroupRepositoryResponse(w http.ResponseWriter) error
+}
+
+type CreateRawGroupRepository201Response struct {
+}
+
+func (response CreateRawGroupRepository201Response) VisitCreateRawGroupRepositoryResponse(w http.ResponseWriter) error {
+	w.WriteHeader(201)
+	return nil
+}
+
+type GetRawGroupRepositoryRequestObject struct {
+	RepositoryName Repository `json:"repositoryName"`
+}
+
+type GetRawGroupRepositoryResponseObject interface {
+	VisitGetRawGroupRepositoryResponse(w http.ResponseWriter) error
+}
+
+type GetRawGroupRepository200JSONResponse RawGroupApiRepository
+
+func (response GetRawGroupRepository200JSONResponse) VisitGetRawGroupRepositoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateRawGroupRepositoryRequestObject struct {
+	RepositoryName Repository `json:"repositoryName"`
+	Body           *UpdateRawGroupRepositoryJSONRequestBody
+}
+
+type UpdateRawGroupRepositoryResponseObject interface {
+	VisitUpdateRawGroupRepositoryResponse(w http.ResponseWriter) error
+}
+
+type UpdateRawGroupRepository204Response struct {
+}
+
+func (response UpdateRawGroupRepository204Response) VisitUpdateRawGroupRepositoryResponse(w http.ResponseWriter) error {
 	w.WriteHeader(204)
 	return nil
 }
@@ -1299,6 +2055,61 @@ func (response UpdateRawHostedRepository204Response) VisitUpdateRawHostedReposit
 	return nil
 }
 
+type CreateRawProxyRepositoryRequestObject struct {
+	Body *CreateRawProxyRepositoryJSONRequestBody
+}
+
+type CreateRawProxyRepositoryResponseObject interface {
+	VisitCreateRawProxyRepositoryResponse(w http.ResponseWriter) error
+}
+
+type CreateRawProxyRepository201Response struct {
+}
+
+func (response CreateRawProxyRepository201Response) VisitCreateRawProxyRepositoryResponse(w http.ResponseWriter) error {
+	w.WriteHeader(201)
+	return nil
+}
+
+type GetRawProxyRepositoryRequestObject struct {
+	RepositoryName Repository `json:"repositoryName"`
+}
+
+type GetRawProxyRepositoryResponseObject interface {
+	VisitGetRawProxyRepositoryResponse(w http.ResponseWriter) error
+}
+
+type GetRawProxyRepository200JSONResponse RawProxyApiRepository
+
+func (response GetRawProxyRepository200JSONResponse) VisitGetRawProxyRepositoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateRawProxyRepositoryRequestObject struct {
+	RepositoryName Repository `json:"repositoryName"`
+	Body           *UpdateRawProxyRepositoryJSONRequestBody
+}
+
+type UpdateRawProxyRepositoryResponseObject interface {
+	VisitUpdateRawProxyRepositoryResponse(w http.ResponseWriter) error
+}
+
+type UpdateRawProxyRepository204Response struct {
+}
+
+func (response UpdateRawProxyRepository204Response) VisitUpdateRawProxyRepositoryResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
 type DeleteRepositoryRequestObject struct {
 	RepositoryName Repository `json:"repositoryName"`
 }
@@ -1335,6 +2146,22 @@ func (response GetRepository200JSONResponse) VisitGetRepositoryResponse(w http.R
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
+}
+
+type InvalidateCacheRequestObject struct {
+	RepositoryName Repository `json:"repositoryName"`
+}
+
+type InvalidateCacheResponseObject interface {
+	VisitInvalidateCacheResponse(w http.ResponseWriter) error
+}
+
+type InvalidateCache204Response struct {
+}
+
+func (response InvalidateCache204Response) VisitInvalidateCacheResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
 }
 
 type GetRepositorySettingsRequestObject struct {
@@ -1566,6 +2393,9 @@ func (response IsWritable503Response) VisitIsWritableResponse(w http.ResponseWri
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
+	// GetUpstream Tell how the upstream server of a proxy does
+	// (GET /api/v1/repositories/{repositoryName}/upstream)
+	GetUpstream(ctx context.Context, request GetUpstreamRequestObject) (GetUpstreamResponseObject, error)
 	// ListBlobStores List blob stores
 	// (GET /v1/blobstores)
 	ListBlobStores(ctx context.Context, request ListBlobStoresRequestObject) (ListBlobStoresResponseObject, error)
@@ -1587,6 +2417,15 @@ type StrictServerInterface interface {
 	// GetRepositories List repositories
 	// (GET /v1/repositories)
 	GetRepositories(ctx context.Context, request GetRepositoriesRequestObject) (GetRepositoriesResponseObject, error)
+	// CreateDockerGroupRepository Create a group Docker repository
+	// (POST /v1/repositories/docker/group)
+	CreateDockerGroupRepository(ctx context.Context, request CreateDockerGroupRepositoryRequestObject) (CreateDockerGroupRepositoryResponseObject, error)
+	// GetDockerGroupRepository Get the settings of a group Docker repository
+	// (GET /v1/repositories/docker/group/{repositoryName})
+	GetDockerGroupRepository(ctx context.Context, request GetDockerGroupRepositoryRequestObject) (GetDockerGroupRepositoryResponseObject, error)
+	// UpdateDockerGroupRepository Change the settings of a group Docker repository
+	// (PUT /v1/repositories/docker/group/{repositoryName})
+	UpdateDockerGroupRepository(ctx context.Context, request UpdateDockerGroupRepositoryRequestObject) (UpdateDockerGroupRepositoryResponseObject, error)
 	// CreateDockerHostedRepository Create a hosted Docker repository
 	// (POST /v1/repositories/docker/hosted)
 	CreateDockerHostedRepository(ctx context.Context, request CreateDockerHostedRepositoryRequestObject) (CreateDockerHostedRepositoryResponseObject, error)
@@ -1596,6 +2435,24 @@ type StrictServerInterface interface {
 	// UpdateDockerHostedRepository Change the settings of a hosted Docker repository
 	// (PUT /v1/repositories/docker/hosted/{repositoryName})
 	UpdateDockerHostedRepository(ctx context.Context, request UpdateDockerHostedRepositoryRequestObject) (UpdateDockerHostedRepositoryResponseObject, error)
+	// CreateDockerProxyRepository Create a proxy Docker repository
+	// (POST /v1/repositories/docker/proxy)
+	CreateDockerProxyRepository(ctx context.Context, request CreateDockerProxyRepositoryRequestObject) (CreateDockerProxyRepositoryResponseObject, error)
+	// GetDockerProxyRepository Get the settings of a proxy Docker repository
+	// (GET /v1/repositories/docker/proxy/{repositoryName})
+	GetDockerProxyRepository(ctx context.Context, request GetDockerProxyRepositoryRequestObject) (GetDockerProxyRepositoryResponseObject, error)
+	// UpdateDockerProxyRepository Change the settings of a proxy Docker repository
+	// (PUT /v1/repositories/docker/proxy/{repositoryName})
+	UpdateDockerProxyRepository(ctx context.Context, request UpdateDockerProxyRepositoryRequestObject) (UpdateDockerProxyRepositoryResponseObject, error)
+	// CreateRawGroupRepository Create a group raw repository
+	// (POST /v1/repositories/raw/group)
+	CreateRawGroupRepository(ctx context.Context, request CreateRawGroupRepositoryRequestObject) (CreateRawGroupRepositoryResponseObject, error)
+	// GetRawGroupRepository Get the settings of a group raw repository
+	// (GET /v1/repositories/raw/group/{repositoryName})
+	GetRawGroupRepository(ctx context.Context, request GetRawGroupRepositoryRequestObject) (GetRawGroupRepositoryResponseObject, error)
+	// UpdateRawGroupRepository Change the settings of a group raw repository
+	// (PUT /v1/repositories/raw/group/{repositoryName})
+	UpdateRawGroupRepository(ctx context.Context, request UpdateRawGroupRepositoryRequestObject) (UpdateRawGroupRepositoryResponseObject, error)
 	// CreateRawHostedRepository Create a hosted raw repository
 	// (POST /v1/repositories/raw/hosted)
 	CreateRawHostedRepository(ctx context.Context, request CreateRawHostedRepositoryRequestObject) (CreateRawHostedRepositoryResponseObject, error)
@@ -1605,12 +2462,24 @@ type StrictServerInterface interface {
 	// UpdateRawHostedRepository Change the settings of a hosted raw repository
 	// (PUT /v1/repositories/raw/hosted/{repositoryName})
 	UpdateRawHostedRepository(ctx context.Context, request UpdateRawHostedRepositoryRequestObject) (UpdateRawHostedRepositoryResponseObject, error)
+	// CreateRawProxyRepository Create a proxy raw repository
+	// (POST /v1/repositories/raw/proxy)
+	CreateRawProxyRepository(ctx context.Context, request CreateRawProxyRepositoryRequestObject) (CreateRawProxyRepositoryResponseObject, error)
+	// GetRawProxyRepository Get the settings of a proxy raw repository
+	// (GET /v1/repositories/raw/proxy/{repositoryName})
+	GetRawProxyRepository(ctx context.Context, request GetRawProxyRepositoryRequestObject) (GetRawProxyRepositoryResponseObject, error)
+	// UpdateRawProxyRepository Change the settings of a proxy raw repository
+	// (PUT /v1/repositories/raw/proxy/{repositoryName})
+	UpdateRawProxyRepository(ctx context.Context, request UpdateRawProxyRepositoryRequestObject) (UpdateRawProxyRepositoryResponseObject, error)
 	// DeleteRepository Delete a repository
 	// (DELETE /v1/repositories/{repositoryName})
 	DeleteRepository(ctx context.Context, request DeleteRepositoryRequestObject) (DeleteRepositoryResponseObject, error)
 	// GetRepository Get a repository
 	// (GET /v1/repositories/{repositoryName})
 	GetRepository(ctx context.Context, request GetRepositoryRequestObject) (GetRepositoryResponseObject, error)
+	// InvalidateCache Make a proxy or group ask upstream again
+	// (POST /v1/repositories/{repositoryName}/invalidate-cache)
+	InvalidateCache(ctx context.Context, request InvalidateCacheRequestObject) (InvalidateCacheResponseObject, error)
 	// GetRepositorySettings List the settings of repositories
 	// (GET /v1/repositorySettings)
 	GetRepositorySettings(ctx context.Context, request GetRepositorySettingsRequestObject) (GetRepositorySettingsResponseObject, error)
@@ -1656,6 +2525,31 @@ func NewStrictHandler(ssi StrictServerInterface, middlewares []StrictMiddlewareF
 type strictHandler struct {
 	ssi         StrictServerInterface
 	middlewares []StrictMiddlewareFunc
+}
+
+// GetUpstream operation middleware
+func (sh *strictHandler) GetUpstream(ctx echo.Context, repositoryName Repository) error {
+	var request GetUpstreamRequestObject
+
+	request.RepositoryName = repositoryName
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetUpstream(ctx.Request().Context(), request.(GetUpstreamRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetUpstream")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetUpstreamResponseObject); ok {
+		return validResponse.VisitGetUpstreamResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
 }
 
 // ListBlobStores operation middleware
@@ -1873,6 +2767,125 @@ func (sh *strictHandler) GetRepositories(ctx echo.Context) error {
 	return nil
 }
 
+// CreateDockerGroupRepository operation middleware
+func (sh *strictHandler) CreateDockerGroupRepository(ctx echo.Context) error {
+	var request CreateDockerGroupRepositoryRequestObject
+
+	var body CreateDockerGroupRepositoryJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateDockerGroupRepository(ctx.Request().Context(), request.(CreateDockerGroupRepositoryRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateDockerGroupRepository")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateDockerGroupRepositoryResponseObject); ok {
+		return validResponse.VisitCreateDockerGroupRepositoryResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetDockerGroupRepository operation middleware
+func (sh *strictHandler) GetDockerGroupRepository(ctx echo.Context, repositoryName Repository) error {
+	var request GetDockerGroupRepositoryRequestObject
+
+	request.RepositoryName = repositoryName
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetDockerGroupRepository(ctx.Request().Context(), request.(GetDockerGroupRepositoryRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetDockerGroupRepository")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetDockerGroupRepositoryResponseObject); ok {
+		return validResponse.VisitGetDockerGroupRepositoryResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateDockerGroupRepository operation middleware
+func (sh *strictHandler) UpdateDockerGroupRepository(ctx echo.Context, repositoryName Repository) error {
+	var request UpdateDockerGroupRepositoryRequestObject
+
+	request.RepositoryName = repositoryName
+
+	var body UpdateDockerGroupRepositoryJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateDockerGroupRepository(ctx.Request().Context(), request.(UpdateDockerGroupRepositoryRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateDockerGroupRepository")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateDockerGroupRepositoryResponseObject); ok {
+		return validResponse.VisitUpdateDockerGroupRepositoryResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // CreateDockerHostedRepository operation middleware
 func (sh *strictHandler) CreateDockerHostedRepository(ctx echo.Context) error {
 	var request CreateDockerHostedRepositoryRequestObject
@@ -1986,6 +2999,244 @@ func (sh *strictHandler) UpdateDockerHostedRepository(ctx echo.Context, reposito
 		return err
 	} else if validResponse, ok := response.(UpdateDockerHostedRepositoryResponseObject); ok {
 		return validResponse.VisitUpdateDockerHostedRepositoryResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateDockerProxyRepository operation middleware
+func (sh *strictHandler) CreateDockerProxyRepository(ctx echo.Context) error {
+	var request CreateDockerProxyRepositoryRequestObject
+
+	var body CreateDockerProxyRepositoryJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateDockerProxyRepository(ctx.Request().Context(), request.(CreateDockerProxyRepositoryRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateDockerProxyRepository")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateDockerProxyRepositoryResponseObject); ok {
+		return validResponse.VisitCreateDockerProxyRepositoryResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetDockerProxyRepository operation middleware
+func (sh *strictHandler) GetDockerProxyRepository(ctx echo.Context, repositoryName Repository) error {
+	var request GetDockerProxyRepositoryRequestObject
+
+	request.RepositoryName = repositoryName
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetDockerProxyRepository(ctx.Request().Context(), request.(GetDockerProxyRepositoryRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetDockerProxyRepository")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetDockerProxyRepositoryResponseObject); ok {
+		return validResponse.VisitGetDockerProxyRepositoryResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateDockerProxyRepository operation middleware
+func (sh *strictHandler) UpdateDockerProxyRepository(ctx echo.Context, repositoryName Repository) error {
+	var request UpdateDockerProxyRepositoryRequestObject
+
+	request.RepositoryName = repositoryName
+
+	var body UpdateDockerProxyRepositoryJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateDockerProxyRepository(ctx.Request().Context(), request.(UpdateDockerProxyRepositoryRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateDockerProxyRepository")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateDockerProxyRepositoryResponseObject); ok {
+		return validResponse.VisitUpdateDockerProxyRepositoryResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateRawGroupRepository operation middleware
+func (sh *strictHandler) CreateRawGroupRepository(ctx echo.Context) error {
+	var request CreateRawGroupRepositoryRequestObject
+
+	var body CreateRawGroupRepositoryJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateRawGroupRepository(ctx.Request().Context(), request.(CreateRawGroupRepositoryRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateRawGroupRepository")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateRawGroupRepositoryResponseObject); ok {
+		return validResponse.VisitCreateRawGroupRepositoryResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetRawGroupRepository operation middleware
+func (sh *strictHandler) GetRawGroupRepository(ctx echo.Context, repositoryName Repository) error {
+	var request GetRawGroupRepositoryRequestObject
+
+	request.RepositoryName = repositoryName
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetRawGroupRepository(ctx.Request().Context(), request.(GetRawGroupRepositoryRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetRawGroupRepository")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetRawGroupRepositoryResponseObject); ok {
+		return validResponse.VisitGetRawGroupRepositoryResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateRawGroupRepository operation middleware
+func (sh *strictHandler) UpdateRawGroupRepository(ctx echo.Context, repositoryName Repository) error {
+	var request UpdateRawGroupRepositoryRequestObject
+
+	request.RepositoryName = repositoryName
+
+	var body UpdateRawGroupRepositoryJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateRawGroupRepository(ctx.Request().Context(), request.(UpdateRawGroupRepositoryRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateRawGroupRepository")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateRawGroupRepositoryResponseObject); ok {
+		return validResponse.VisitUpdateRawGroupRepositoryResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -2111,6 +3362,125 @@ func (sh *strictHandler) UpdateRawHostedRepository(ctx echo.Context, repositoryN
 	return nil
 }
 
+// CreateRawProxyRepository operation middleware
+func (sh *strictHandler) CreateRawProxyRepository(ctx echo.Context) error {
+	var request CreateRawProxyRepositoryRequestObject
+
+	var body CreateRawProxyRepositoryJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateRawProxyRepository(ctx.Request().Context(), request.(CreateRawProxyRepositoryRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateRawProxyRepository")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateRawProxyRepositoryResponseObject); ok {
+		return validResponse.VisitCreateRawProxyRepositoryResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetRawProxyRepository operation middleware
+func (sh *strictHandler) GetRawProxyRepository(ctx echo.Context, repositoryName Repository) error {
+	var request GetRawProxyRepositoryRequestObject
+
+	request.RepositoryName = repositoryName
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetRawProxyRepository(ctx.Request().Context(), request.(GetRawProxyRepositoryRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetRawProxyRepository")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetRawProxyRepositoryResponseObject); ok {
+		return validResponse.VisitGetRawProxyRepositoryResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateRawProxyRepository operation middleware
+func (sh *strictHandler) UpdateRawProxyRepository(ctx echo.Context, repositoryName Repository) error {
+	var request UpdateRawProxyRepositoryRequestObject
+
+	request.RepositoryName = repositoryName
+
+	var body UpdateRawProxyRepositoryJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateRawProxyRepository(ctx.Request().Context(), request.(UpdateRawProxyRepositoryRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateRawProxyRepository")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateRawProxyRepositoryResponseObject); ok {
+		return validResponse.VisitUpdateRawProxyRepositoryResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // DeleteRepository operation middleware
 func (sh *strictHandler) DeleteRepository(ctx echo.Context, repositoryName Repository) error {
 	var request DeleteRepositoryRequestObject
@@ -2155,6 +3525,31 @@ func (sh *strictHandler) GetRepository(ctx echo.Context, repositoryName Reposito
 		return err
 	} else if validResponse, ok := response.(GetRepositoryResponseObject); ok {
 		return validResponse.VisitGetRepositoryResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// InvalidateCache operation middleware
+func (sh *strictHandler) InvalidateCache(ctx echo.Context, repositoryName Repository) error {
+	var request InvalidateCacheRequestObject
+
+	request.RepositoryName = repositoryName
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.InvalidateCache(ctx.Request().Context(), request.(InvalidateCacheRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "InvalidateCache")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(InvalidateCacheResponseObject); ok {
+		return validResponse.VisitInvalidateCacheResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/repomgr/repomgr/api"
 	"github.com/repomgr/repomgr/core/format"
+	"github.com/repomgr/repomgr/core/remote"
 	"github.com/repomgr/repomgr/core/repository"
 	"github.com/repomgr/repomgr/core/security"
 )
@@ -28,7 +29,12 @@ type Repositories interface {
 	Create(ctx context.Context, c repository.Config) error
 	// Update refuses another blob store, format or type with an Invalid error.
 	Update(ctx context.Context, c repository.Config) error
+	// Delete also takes the repository out of all groups.
 	Delete(ctx context.Context, name string) error
+	// Invalidate makes what a proxy, or any in a group, keeps stale; a hosted repository is an Invalid error.
+	Invalidate(ctx context.Context, name string) error
+	// Upstream is the state of a proxy's upstream server; what is not a proxy is a NotFound error.
+	Upstream(ctx context.Context, name string) (remote.State, error)
 }
 
 // BlobStores are the blob stores of the server. A missing one is a NotFound error.
@@ -128,7 +134,7 @@ func Mount(e *echo.Echo, deps Deps) error {
 
 // isREST tells whether the request is for the REST API.
 func isREST(r *http.Request) bool {
-	return r.URL.Path == api.Base || strings.HasPrefix(r.URL.Path, api.Base+"/")
+	return r.URL.Path == api.Base || strings.HasPrefix(r.URL.Path, api.Base+"/") || strings.HasPrefix(r.URL.Path, api.Own)
 }
 
 // normalise makes the paths of requests for the REST API look as the routes are written: clients of Nexus may end a path
@@ -142,17 +148,21 @@ func normalise(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		// echo finds the route of the request it was called with, so that is the one to change
 		r.URL.RawPath = r.URL.EscapedPath()
-		if strings.HasPrefix(r.URL.Path, api.Base+"/v1/") {
+		if strings.HasPrefix(r.URL.Path, api.Base+"/v1/") || strings.HasPrefix(r.URL.Path, api.Own) {
 			r.URL.Path, r.URL.RawPath = strings.TrimSuffix(r.URL.Path, "/"), strings.TrimSuffix(r.URL.RawPath, "/")
 		}
 		return next(c)
 	}
 }
 
-// router answers HEAD wherever it answers GET, as Nexus does; net/http sends no body then.
+// router answers HEAD wherever it answers GET, as Nexus does; net/http sends no body then. It knows which paths are not below
+// api.Base, where the generated code puts all.
 type router struct{ *echo.Echo }
 
 func (r router) GET(path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc) *echo.Route {
+	if below, ok := strings.CutPrefix(path, api.Base); ok {
+		path = api.Path(below)
+	}
 	r.HEAD(path, h, m...)
 	return r.Echo.GET(path, h, m...)
 }

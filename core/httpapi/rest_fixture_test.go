@@ -22,6 +22,7 @@ import (
 	"github.com/repomgr/repomgr/api"
 	"github.com/repomgr/repomgr/core/errs"
 	"github.com/repomgr/repomgr/core/format"
+	"github.com/repomgr/repomgr/core/remote"
 	"github.com/repomgr/repomgr/core/repository"
 	"github.com/repomgr/repomgr/core/security"
 	"github.com/repomgr/repomgr/core/security/securitytest"
@@ -96,6 +97,12 @@ func (m *memoryRepositories) Delete(_ context.Context, name string) error {
 	defer m.mu.Unlock()
 	delete(m.all, name)
 	return m.fail
+}
+
+func (m *memoryRepositories) Invalidate(context.Context, string) error { return m.fail }
+
+func (m *memoryRepositories) Upstream(context.Context, string) (remote.State, error) {
+	return remote.State{Status: remote.Ready}, m.fail
 }
 
 func formats() []format.Format { return []format.Format{docker.New(), raw.New()} }
@@ -321,7 +328,11 @@ func (f *fixture) conform(r *http.Request, response *http.Response, body []byte)
 	}
 	asked := r.Clone(r.Context())
 	// the description's server is a path without a host
-	asked.URL = &url.URL{Path: strings.TrimSuffix(r.URL.Path, "/")}
+	path := strings.TrimSuffix(r.URL.Path, "/")
+	if strings.HasPrefix(path, api.Own) {
+		path = api.Base + path
+	}
+	asked.URL = &url.URL{Path: path}
 	route, params, err := routes().FindRoute(asked)
 	if err != nil {
 		if !strings.HasPrefix(r.URL.Path, api.Base+"/v1/") || response.StatusCode == 404 || response.StatusCode == 405 {

@@ -36,7 +36,7 @@ func (f *fixture) operations() []described {
 				f.t.Errorf("%s %s names no permission", method, path)
 			}
 			all = append(all, described{
-				method: method, path: values.Replace(path), route: routes.Replace(api.Base + path), open: api.Open(op),
+				method: method, path: values.Replace(path), route: routes.Replace(api.Path(path)), open: api.Open(op),
 				list:   !strings.Contains(path, "{") && strings.Contains(permission, "{"),
 				browse: strings.HasSuffix(permission, ":browse"), body: op.RequestBody != nil,
 			})
@@ -52,7 +52,7 @@ func TestEveryOperationIsRegistered(t *testing.T) {
 		want = append(want, op.method+" "+op.route)
 	}
 	for _, route := range f.echo.Routes() {
-		if strings.HasPrefix(route.Path, api.Base+"/v1") && route.Method != http.MethodHead {
+		if (strings.HasPrefix(route.Path, api.Base+"/v1") || strings.HasPrefix(route.Path, api.Own)) && route.Method != http.MethodHead {
 			got = append(got, route.Method+" "+route.Path)
 		}
 	}

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"slices"
 
 	"github.com/repomgr/repomgr/api"
 	"github.com/repomgr/repomgr/core/content"
@@ -24,15 +25,37 @@ func (s *server) GetRepositories(ctx context.Context, _ api.GetRepositoriesReque
 	return answer, nil
 }
 
-// GetRepository answers who may browse or read the content.
+// GetRepository answers who may browse or read the content, also by way of a group.
 func (s *server) GetRepository(ctx context.Context, r api.GetRepositoryRequestObject) (api.GetRepositoryResponseObject, error) {
 	c, err := s.find(ctx, r.RepositoryName, func(c repository.Config) bool {
-		return s.views(ctx, c, content.Browse) || s.views(ctx, c, content.Read)
+		return s.views(ctx, c, content.Browse) || s.views(ctx, c, content.Read) || s.viewsGroup(ctx, c.Name)
 	})
 	if err != nil {
 		return nil, err
 	}
 	return api.GetRepository200JSONResponse(summary(callOf(ctx), c)), nil
+}
+
+// viewsGroup tells whether the caller may browse or read a group that has the repository in it, at any depth.
+func (s *server) viewsGroup(ctx context.Context, name string) bool {
+	all, err := s.Repositories.List(ctx)
+	if err != nil {
+		return false
+	}
+	in := map[string]bool{name: true}
+	for grown := true; grown; {
+		grown = false
+		for _, c := range all {
+			if c.Group == nil || in[c.Name] || !slices.ContainsFunc(c.Group.MemberNames, func(member string) bool { return in[member] }) {
+				continue
+			}
+			if s.views(ctx, c, content.Browse) || s.views(ctx, c, content.Read) {
+				return true
+			}
+			in[c.Name], grown = true, true
+		}
+	}
+	return false
 }
 
 // DeleteRepository deletes a repository of any format and type.
@@ -110,8 +133,12 @@ func (s *server) permits(ctx context.Context, domain, format, repo string, a con
 }
 
 func summary(caller call, c repository.Config) api.RepositoryXO {
+	attributes := map[string]any{}
+	if c.Proxy != nil {
+		attributes["proxy"] = map[string]any{"remoteUrl": c.Proxy.RemoteURL}
+	}
 	return api.RepositoryXO{
 		Name: c.Name, Format: c.Format, Type: api.RepositoryXOType(c.Type), Url: caller.repositoryURL(c.Name), Online: c.Online,
-		Attributes: map[string]any{},
+		Attributes: attributes,
 	}
 }

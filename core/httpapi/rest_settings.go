@@ -13,9 +13,6 @@ import (
 	"github.com/repomgr/repomgr/core/repository"
 )
 
-// typeHosted is the type of repositories that keep what is uploaded to them.
-const typeHosted = "hosted"
-
 // createRepository creates a repository of the format and type that the path names, from the body of the request.
 func (s *server) createRepository(ctx context.Context, format, typ string, body json.RawMessage) error {
 	c, err := s.parse(format, typ, body)
@@ -88,6 +85,11 @@ type settingsRequest struct {
 	} `json:"storage"`
 	Cleanup   *repository.Cleanup   `json:"cleanup"`
 	Component *repository.Component `json:"component"`
+	// Group is for groups only.
+	Group *struct {
+		MemberNames    []string `json:"memberNames"`
+		WritableMember *string  `json:"writableMember"`
+	} `json:"group"`
 }
 
 // parse reads the settings of a repository. Other fields than the common ones and the format's own are ignored.
@@ -108,10 +110,17 @@ func (s *server) parse(name, typ string, body json.RawMessage) (repository.Confi
 			BlobStore: in.Storage.BlobStore, StrictContentTypeValidation: in.Storage.StrictContentTypeValidation,
 		},
 	}
-	if raw := own[d.Settings]; d.Settings != "" && len(raw) > 0 && string(raw) != "null" {
-		c.Settings = raw
-	}
-	if typ != typeHosted {
+	c.Settings = valueOf(own, d.Settings)
+	switch typ {
+	case repository.Proxy:
+		c.ProxySettings = valueOf(own, d.ProxySettings)
+		return c, parseProxy(body, &c)
+	case repository.Group:
+		// Nexus has no cleanup of groups.
+		c.Cleanup, c.Group = nil, &repository.GroupConfig{}
+		if in.Group != nil {
+			c.Group.MemberNames, c.Group.WritableMember = in.Group.MemberNames, or(in.Group.WritableMember, "")
+		}
 		return c, nil
 	}
 	policy, err := repository.ParseWritePolicy(in.Storage.WritePolicy)
@@ -123,6 +132,14 @@ func (s *server) parse(name, typ string, body json.RawMessage) (repository.Confi
 		c.Component = &repository.Component{}
 	}
 	return c, nil
+}
+
+// valueOf is the value of a key; nil when it is absent or null, or the key is empty.
+func valueOf(of map[string]json.RawMessage, key string) json.RawMessage {
+	if raw := of[key]; key != "" && len(raw) > 0 && string(raw) != "null" {
+		return raw
+	}
+	return nil
 }
 
 // mismatch is the error for input that doesn't fit; it names the field of the JSON that is to blame.
@@ -147,11 +164,19 @@ func (s *server) marshal(caller call, c repository.Config) (json.RawMessage, err
 	if c.Cleanup != nil && c.Cleanup.PolicyNames == nil {
 		c.Cleanup = &repository.Cleanup{PolicyNames: []string{}}
 	}
-	o.add("cleanup", c.Cleanup)
-	if f := s.formats[c.Format]; f != nil && f.Describe().Settings != "" {
-		o.add(f.Describe().Settings, settings(f, c))
+	if c.Type != repository.Group {
+		o.add("cleanup", c.Cleanup)
 	}
-	if c.Type == typeHosted {
+	switch c.Type {
+	case repository.Proxy:
+		o.addProxy(c)
+	case repository.Group:
+		o.add("group", c.Group)
+	}
+	if f := s.formats[c.Format]; f != nil {
+		o.addOwn(f, c)
+	}
+	if c.Type == repository.Hosted {
 		if c.Component == nil {
 			c.Component = &repository.Component{}
 		}
@@ -172,13 +197,24 @@ func storage(c repository.Config, f format.Format) any {
 		WritePolicy                 *repository.WritePolicy `json:"writePolicy,omitempty"`
 		LatestPolicy                *bool                   `json:"latestPolicy,omitempty"`
 	}{BlobStore: c.Storage.BlobStore, StrictContentTypeValidation: c.Storage.StrictContentTypeValidation}
-	if c.Type == typeHosted {
+	if c.Type == repository.Hosted {
 		s.WritePolicy = &c.Storage.WritePolicy
 		if f != nil && f.Describe().Latest {
 			s.LatestPolicy = &c.Storage.LatestPolicy
 		}
 	}
 	return s
+}
+
+// addOwn adds the format's own settings.
+func (o *object) addOwn(f format.Format, c repository.Config) {
+	d := f.Describe()
+	if d.Settings != "" {
+		o.add(d.Settings, settings(f, c))
+	}
+	if d.ProxySettings != "" && c.Type == repository.Proxy {
+		o.add(d.ProxySettings, proxySettings(f, c))
+	}
 }
 
 // settings are the format's own settings with their defaults, or as they are stored if the format no longer takes them.
@@ -189,6 +225,16 @@ func settings(f format.Format, c repository.Config) any {
 		}
 	}
 	return c.Settings
+}
+
+// proxySettings is settings for those of proxies.
+func proxySettings(f format.Format, c repository.Config) any {
+	if settler, ok := f.(format.ProxySettler); ok {
+		if own, err := settler.ProxySettings(c.ProxySettings); err == nil {
+			return own
+		}
+	}
+	return c.ProxySettings
 }
 
 // object builds a JSON object whose members stand in the order in which they were added.

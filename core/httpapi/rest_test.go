@@ -18,6 +18,9 @@ import (
 const dockerBody = `{"name":"more","online":true,"storage":{"blobStoreName":"default","strictContentTypeValidation":true,"writePolicy":"allow_once"},` +
 	`"docker":{"v1Enabled":false,"forceBasicAuth":false,"httpPort":8083},"format":"maven2","type":"proxy","url":"x","other":[1]}`
 
+// anyBody is one that all operations on repositories take.
+var anyBody = edit(dockerBody, `"docker":`, `"proxy":{"remoteUrl":"http://upstream.test"},"group":{"memberNames":["images"]},"dockerProxy":{"indexType":"HUB"},"docker":`)
+
 const userBody = `{"userId":"jane","firstName":"Jane","lastName":"Doe","emailAddress":"jane@example.org","password":"secret","status":"active","roles":["nx-anonymous"]}`
 
 // edit is body with the first old replaced.
@@ -280,7 +283,7 @@ func TestRefusals(t *testing.T) {
 			if op.open || op.method == http.MethodGet && op.list {
 				continue
 			}
-			body := map[bool]string{true: dockerBody}[op.body]
+			body := map[bool]string{true: anyBody}[op.body]
 			if got := f.do(powerless, op.method, op.path, body); got.StatusCode != http.StatusForbidden {
 				t.Errorf("signed in: %s %s answers %d %s", op.method, op.path, got.StatusCode, got.body)
 			}
