@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -53,14 +54,16 @@ func readFile(path string) (*file, error) {
 func (f *file) syntax(err error) error {
 	var e yaml.Error
 	if errors.As(err, &e) && e.GetToken() != nil {
-		return fmt.Errorf("%s:%d: %s", f.path, e.GetToken().Position.Line, e.GetMessage())
+		return fmt.Errorf("%s:%d: %s", f.path, e.GetToken().Position.Line, oneLine(e.GetMessage()))
 	}
-	return fmt.Errorf("%s: %s", f.path, strings.Join(strings.Fields(err.Error()), " "))
+	return fmt.Errorf("%s: %s", f.path, oneLine(err.Error()))
 }
 
 func (f *file) errorf(at ast.Node, format string, args ...any) error {
 	return fmt.Errorf("%s:%d: %s", f.path, at.GetToken().Position.Line, fmt.Sprintf(format, args...))
 }
+
+func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
 
 // read takes in the mapping at prefix, which is empty or ends with a dot.
 func (f *file) read(prefix string, n ast.Node) error {
@@ -75,6 +78,9 @@ func (f *file) read(prefix string, n ast.Node) error {
 		name := each.Key().GetToken().Value
 		key, known := prefix+name, keysBelow(prefix)
 		if each.Key().IsMergeKey() || !slices.Contains(known, name) {
+			if quoted := strconv.Quote(key); quoted != `"`+key+`"` || strings.Contains(key, " ") {
+				key = quoted
+			}
 			return f.errorf(each.Key(), "unknown key %s; allowed here: %s", key, strings.Join(known, ", "))
 		}
 		if len(keysBelow(key+".")) > 0 {

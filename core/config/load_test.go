@@ -117,6 +117,7 @@ func TestLoadRefuses(t *testing.T) {
 			name: "unknown key", file: "listen: :1\nlisten_port: 1\n",
 			want: "FILE:2: unknown key listen_port; allowed here: data, listen, preset, presets, admin, anonymous, database, log, tls, uploads, transfers",
 		},
+		{name: "unknown key of two lines", file: "\"a\\nb\": 1\n", want: `FILE:1: unknown key "a\nb"; allowed here: data, listen, preset, presets, admin, anonymous, database, log, tls, uploads, transfers`},
 		{name: "unknown key below", file: "log:\n  lvl: x\n", want: "FILE:2: unknown key log.lvl; allowed here: level, format"},
 		{name: "key with dots", file: "log.level: debug\n", want: "FILE:1: unknown key log.level; allowed here: data, listen, preset, presets, admin, anonymous, database, log, tls, uploads, transfers"},
 		{name: "config in the file", file: "config: x\n", want: "FILE:1: unknown key config; allowed here: data, listen, preset, presets, admin, anonymous, database, log, tls, uploads, transfers"},
