@@ -31,7 +31,7 @@ var digestNames = map[string]digest.Algorithm{
 	"md5": blobstore.MD5, "sha": blobstore.SHA1, "sha-256": digest.SHA256, "sha-512": digest.SHA512,
 }
 
-// checksums are the digests that a request's headers name for its body: X-Checksum-*, Content-MD5 (RFC 1864), Digest (RFC 3230),
+// checksums are the digests that the headers of a message name for its body: X-Checksum-*, Content-MD5 (RFC 1864), Digest (RFC 3230),
 // Repr-Digest and Content-Digest (RFC 9530).
 func checksums(h http.Header) ([]digest.Digest, error) {
 	var sums []digest.Digest

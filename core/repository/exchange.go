@@ -111,10 +111,8 @@ func (x *exchange) parsable(ctx context.Context, route format.Route, info blobst
 	if route.MaxSize > 0 && info.Size > route.MaxSize {
 		return tooLarge(route.MaxSize)
 	}
-	for _, want := range append([]digest.Digest{route.Expect}, route.Checksums...) {
-		if err := expect(want, info.Digests); err != nil {
-			return err
-		}
+	if err := verify(route, info.Digests); err != nil {
+		return err
 	}
 	if route.MaxSize == 0 {
 		return nil
@@ -164,6 +162,16 @@ func (x *exchange) algorithms(route format.Route) []digest.Algorithm {
 		algs = append(algs, sum.Algorithm())
 	}
 	return algs
+}
+
+// verify checks that bytes have the digests that the route names.
+func verify(route format.Route, got map[digest.Algorithm]digest.Digest) error {
+	for _, want := range append([]digest.Digest{route.Expect}, route.Checksums...) {
+		if err := expect(want, got); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // expect checks that bytes are those that want names; an empty want names any.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -183,6 +184,9 @@ func (r *Repository) refresh(ctx context.Context, route format.Route, stale *con
 	if route.ContentType == "" {
 		route.ContentType = res.Header.Get("Content-Type")
 	}
+	if sums, err := checksums(res.Header); err == nil { // who can't write a checksum hasn't named any
+		route.Checksums = append(slices.Clone(route.Checksums), sums...)
+	}
 	x := &exchange{manager: r.manager, repo: r, route: route, origin: new(content.Origin), kept: keptOf(res.Header)}
 	*x.origin = originOf(res.Header)
 	if route.MaxSize > 0 {
@@ -274,7 +278,7 @@ func (x *exchange) take(ctx context.Context, route format.Route, res *http.Respo
 	if err := x.pump(ctx, route, res, stage, f); err != nil {
 		return content.Asset{}, err
 	}
-	if err := expect(route.Expect, stage.Digests()); err != nil {
+	if err := verify(route, stage.Digests()); err != nil {
 		return content.Asset{}, wrong(err)
 	}
 	f.update(func() { f.complete = true })

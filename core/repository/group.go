@@ -152,13 +152,14 @@ func (x *exchange) findMember(ctx context.Context, method string) (found, error)
 	return found{}, assetNotFound(nil)
 }
 
-// findNow is find that waits until it is certain that there is something: a fetch may turn out to be of nothing.
+// findNow is find that waits until it is certain that there is something: a fetch may turn out to be of nothing, or of what can't be
+// right, and as long as no byte of it may be given away another member can take its place.
 func (x *exchange) findNow(ctx context.Context, method string) (found, error) {
 	f, err := x.find(ctx, method)
 	if err != nil || f.fetch == nil {
 		return f, err
 	}
-	if err := f.fetch.await(ctx, func() bool { return f.fetch.done || f.fetch.stage != nil }); err != nil {
+	if err := f.fetch.await(ctx, func() bool { return f.fetch.done || f.fetch.complete || f.fetch.size > tail }); err != nil {
 		return f, err
 	}
 	if err := f.fetch.failed(); err != nil {

@@ -151,7 +151,7 @@ func (r *Repository) refused(err error) error {
 	return errs.Wrap(errs.BadGateway, err, "the upstream server of %s can't be used: %s", r.Name(), e.Kind)
 }
 
-// outage tells whether an error is one in which a stale copy is better than none.
+// outage tells whether an error says nothing of what upstream has.
 func outage(err error) bool {
 	var e *remote.Error
 	return errors.As(err, &e) && e.Outage()
@@ -197,15 +197,20 @@ func (x *exchange) findRemote(ctx context.Context, method string) (found, error)
 		return found{x: x, fetch: f}, nil
 	}
 	now, err := f.wait(ctx)
-	if err != nil {
-		return x.instead(stale, err)
+	switch {
+	case err == nil:
+		return found{x: x, asset: now}, nil
+	case ctx.Err() != nil:
+		return found{}, err
 	}
-	return found{x: x, asset: now}, nil
+	return x.instead(stale, err)
 }
 
-// instead is the stale copy in place of an error of upstream's.
+// instead is the stale copy in place of an error, whatever upstream did: what was right yesterday is better than nothing. An address that
+// must not be connected to is another matter: that is this server's configuration, which should be seen.
 func (x *exchange) instead(stale *content.Asset, err error) (found, error) {
-	if stale == nil || !outage(err) && !errs.Is(err, errs.NotFound) {
+	var e *remote.Error
+	if stale == nil || errors.As(err, &e) && e.Kind == remote.Refused {
 		return found{}, x.repo.refused(err)
 	}
 	x.manager.log.Warn("upstream can't be asked; a copy that is not fresh is served", "repo", x.repo.Name(), "path", x.route.Path, "err", err)
