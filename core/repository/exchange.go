@@ -98,6 +98,9 @@ func (x *exchange) receive(ctx context.Context, route format.Route, r io.Reader)
 		f, _, err := x.repo.store.Open(ctx, staged.Key)
 		return f, err
 	})
+	if err == nil {
+		err = x.gather(ctx, route, info.Size, records)
+	}
 	if err != nil {
 		x.discard(ctx, staged.Key)
 		return nil, err
@@ -144,6 +147,9 @@ func (x *exchange) receiveSmall(ctx context.Context, route format.Route, doc []b
 	defer x.parsed(route, info.Size)
 	staged := x.staged(info)
 	records, err := x.ingest(ctx, route, staged, func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(doc)), nil })
+	if err == nil {
+		err = x.gather(ctx, route, info.Size, records)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -510,15 +516,7 @@ func (x *exchange) source(ctx context.Context, route format.Route, from format.L
 // mountable tells whether the caller may have an asset's bytes: a token for the target only has no say about them, but what
 // everybody may read, its holder may read as well.
 func (x *exchange) mountable(repo *Repository, a content.Asset) bool {
-	if a.Blob.Suspect || a.Blob.StoreID != x.repo.store.id {
-		return false
-	}
-	for _, p := range []security.Principal{x.principal, security.Nobody()} {
-		if !(p.Anonymous && repo.access.NoAnonymous) && x.manager.security.Allowed(p, repo.config.Format, repo.config.Name, content.Read, a.Path, a.Name) {
-			return true
-		}
-	}
-	return false
+	return !a.Blob.Suspect && a.Blob.StoreID == x.repo.store.id && x.mayRead(repo, a.Path, a.Name)
 }
 
 func (x *exchange) holder(ctx context.Context, route format.Route, gone error) (content.Asset, error) {

@@ -42,6 +42,7 @@ type server struct {
 	// host is "127.0.0.1:port".
 	host    string
 	manager *repository.Manager
+	stores  *repository.BlobStores
 	// stop stops it; it may be called twice.
 	stop func()
 }
@@ -67,7 +68,7 @@ func newServer(t *testing.T, anonymous bool) *server {
 	must(err)
 	network, err := remote.NewNetwork(remote.NetworkConfig{Version: "test"})
 	must(err)
-	s := &server{}
+	s := &server{stores: stores}
 	s.manager, err = repository.NewManager(ctx, db, stores, []format.Format{docker.New()}, users, nil, network, log)
 	must(err)
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -98,7 +99,10 @@ func newServer(t *testing.T, anonymous bool) *server {
 // create makes a repository of images that is reached by its path.
 func (s *server) create(t *testing.T, c repository.Config, forceBasic bool) {
 	t.Helper()
-	c.Format, c.Online, c.Storage.BlobStore = "docker", true, repository.DefaultBlobStore
+	c.Format, c.Online = "docker", true
+	if c.Storage.BlobStore == "" {
+		c.Storage.BlobStore = repository.DefaultBlobStore
+	}
 	if c.Type == repository.Hosted {
 		c.Storage.WritePolicy = repository.Allow
 	}
