@@ -367,6 +367,14 @@ type Substituter interface {
 	Substitute(route Route) (asset Route, otherwise Document, ok bool)
 }
 
+// Locator is a format whose documents say where bytes are that their own server doesn't have.
+type Locator interface {
+	// Locate returns URLs of the bytes that the route expects, those to be tried first in front, after upstream was found not to have them.
+	// They come from documents in view, which is what the proxy has itself, as far as the proxy's settings let them be asked. The core
+	// sends them no credentials, and takes nothing but the bytes that Route.Expect names.
+	Locate(ctx context.Context, route Route, repo Repository, view View) ([]string, error)
+}
+
 // Document is a generated, merged or stored index.
 type Document struct {
 	Body        []byte

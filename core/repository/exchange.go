@@ -38,6 +38,8 @@ type exchange struct {
 	// origin is set while what came from upstream is stored; kept are then the attributes of a document.
 	origin *content.Origin
 	kept   any
+	// elsewhere is the URL that the bytes come from where it is not upstream's.
+	elsewhere string
 	// conditions are those of a request that writes.
 	conditions conditions
 }
@@ -271,6 +273,9 @@ func (x *exchange) commit(ctx context.Context, staged content.Staged, records []
 		failed(ctx, staged.Key)
 	case err == nil && blob.Key != staged.Key:
 		err = x.settle(ctx, blob, staged)
+	}
+	if err == nil && x.origin != nil {
+		x.repo.upstream.expect(records)
 	}
 	return assets, err
 }

@@ -165,7 +165,7 @@ func (r *Repository) refresh(ctx context.Context, route format.Route, stale *con
 			return r.confirmed(ctx, *stale, *stale.Origin)
 		}
 	}
-	res, err := r.ask(ctx, http.MethodGet, route, validators(stale))
+	res, url, err := r.askAround(ctx, http.MethodGet, route, validators(stale))
 	if err != nil {
 		return content.Asset{}, err
 	}
@@ -183,7 +183,7 @@ func (r *Repository) refresh(ctx context.Context, route format.Route, stale *con
 	if route.ContentType == "" {
 		route.ContentType = res.Header.Get("Content-Type")
 	}
-	x := &exchange{manager: r.manager, repo: r, route: route, origin: new(content.Origin), kept: keptOf(res.Header)}
+	x := &exchange{manager: r.manager, repo: r, route: route, origin: new(content.Origin), kept: keptOf(res.Header), elsewhere: url}
 	*x.origin = originOf(res.Header)
 	if route.MaxSize > 0 {
 		return x.takeDocument(ctx, route, res)
@@ -333,7 +333,7 @@ func (x *exchange) rest(ctx context.Context, route format.Route, res *http.Respo
 	case route.Expect == "":
 		return nil, errors.New("upstream's bytes can't be asked for in parts")
 	}
-	part, err := x.repo.ask(ctx, http.MethodGet, route, h)
+	part, err := x.again(ctx, route, h)
 	if err != nil {
 		return nil, err
 	}

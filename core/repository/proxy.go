@@ -388,7 +388,7 @@ func (x *exchange) pages(ctx context.Context, l content.List) (content.Page, err
 
 // peek asks upstream for the header of what is at the route.
 func (r *Repository) peek(ctx context.Context, route format.Route) (http.Header, error) {
-	res, err := r.ask(ctx, http.MethodHead, route, nil)
+	res, _, err := r.askAround(ctx, http.MethodHead, route, nil)
 	if err != nil {
 		return nil, r.refused(err)
 	}

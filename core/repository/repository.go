@@ -39,6 +39,8 @@ type plugin struct {
 	selector  format.Selector
 	// substituter is asked where upstream lacks a document.
 	substituter format.Substituter
+	// locator is asked where upstream lacks bytes.
+	locator format.Locator
 }
 
 func newPlugin(f format.Format) *plugin {
@@ -57,6 +59,7 @@ func newPlugin(f format.Format) *plugin {
 	p.merger, _ = f.(format.Merger)
 	p.selector, _ = f.(format.Selector)
 	p.substituter, _ = f.(format.Substituter)
+	p.locator, _ = f.(format.Locator)
 	return p
 }
 

@@ -59,7 +59,7 @@ type descriptor struct {
 
 // foreign tells whether the content need not be in the registry.
 func (d descriptor) foreign() bool {
-	return d.urls || strings.HasPrefix(d.mediaType, typeDockerForeign) || strings.HasPrefix(d.mediaType, typeOCIForeign)
+	return d.urls || isForeign(d.mediaType)
 }
 
 // typePattern is RFC 6838, section 4.2, with the one top-level type that manifests have: what the registry serves under its
