@@ -163,6 +163,8 @@ type Repository struct {
 	Settings any
 	// ProxySettings are what its ProxySettings method returned; nil for what is not a proxy.
 	ProxySettings any
+	// Remote is the URL of a proxy's upstream server, not to be changed; nil for what is not a proxy.
+	Remote *url.URL
 }
 
 // Entry is the way by which a request came to its repository: a repository has several.
@@ -187,6 +189,12 @@ type Exchange interface {
 	List(ctx context.Context, l content.List) (content.Page, error)
 	// Open reads an asset's bytes; the caller closes.
 	Open(ctx context.Context, a content.Asset) (io.ReadCloser, error)
+	// Members are the exchanges of the repositories that a group shows, in order, groups among them opened; of another repository,
+	// its own. The caller's rights are those on the exchange that is asked.
+	Members() []Exchange
+	// Ask asks a proxy's upstream server, or another one that its settings or documents name, for a document of at most limit bytes. It is
+	// not kept. It returns a NotFound error for what isn't there, and for what is not a proxy.
+	Ask(ctx context.Context, req remote.Request, limit int64) (Document, error)
 	// Receive stores r as the route asks: durable, checked against route.Expect, ingested, recorded. It returns the recorded
 	// assets in Ingest's order.
 	Receive(ctx context.Context, route Route, r io.Reader) ([]content.Asset, error)
@@ -413,4 +421,6 @@ type RootExchange interface {
 	// List returns a page of names over all of the format's repositories that the caller may browse; each name
 	// starts with its repository's Entry.NamePrefix.
 	List(ctx context.Context, l content.List) (content.Page, error)
+	// Members are the exchanges of these repositories, in the order of List.
+	Members() []Exchange
 }

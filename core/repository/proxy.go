@@ -126,7 +126,11 @@ func (r *Repository) ask(ctx context.Context, method string, route format.Route,
 		h[name] = values
 	}
 	req.Header = h
-	res, err := r.upstream.client.Do(ctx, req)
+	return r.shown(r.upstream.client.Do(ctx, req))
+}
+
+// shown is upstream's answer; where it refuses its own token, as if it said that it does not have it.
+func (r *Repository) shown(res *http.Response, err error) (*http.Response, error) {
 	var e *remote.Error
 	if errors.As(err, &e) && e.Kind == remote.Denied {
 		err = errs.Wrap(errs.NotFound, err, "the upstream server of %s does not have it, or does not show it", r.Name())

@@ -93,7 +93,11 @@ func (r *Repository) Config() Config { return r.config }
 func (r *Repository) Access() format.Access { return r.access }
 
 func (r *Repository) info() format.Repository {
-	return format.Repository{Name: r.config.Name, Settings: r.settings, ProxySettings: r.proxySettings}
+	info := format.Repository{Name: r.config.Name, Settings: r.settings, ProxySettings: r.proxySettings}
+	if r.upstream != nil {
+		info.Remote = r.upstream.base
+	}
+	return info
 }
 
 // build checks a configuration and makes a repository of it. id is zero for one that is not stored yet.
