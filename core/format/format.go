@@ -137,6 +137,9 @@ type Incoming struct {
 	Open func() (io.ReadCloser, error)
 	// Settings are the repository's format settings, as the format's Settings method returned them.
 	Settings any
+	// Upstream: the bytes are an upstream server's, as it has them; Route.ContentType is what it calls them. An Invalid error says that it
+	// sent what can't be right, a NotFound one that it has nothing that clients could use.
+	Upstream bool
 }
 
 // Record is one asset to record for received bytes.

@@ -216,7 +216,7 @@ func (x *exchange) ingest(ctx context.Context, route format.Route, staged conten
 		return []format.Record{{Path: route.Path, Kind: route.Kind, Name: route.Name, Class: content.Mutable,
 			Digest: digest.NewDigestFromEncoded(digest.SHA256, staged.SHA256), ContentType: route.ContentType, Attributes: x.kept}}, nil
 	}
-	records, err := x.repo.plugin.Ingest(ctx, format.Incoming{Route: route, Staged: staged, Open: open, Settings: x.repo.settings})
+	records, err := x.repo.plugin.Ingest(ctx, format.Incoming{Route: route, Staged: staged, Open: open, Settings: x.repo.settings, Upstream: x.origin != nil})
 	if err != nil {
 		return nil, err
 	}

@@ -188,8 +188,8 @@ func (x *exchange) findRemote(ctx context.Context, method string) (found, error)
 	if err == nil {
 		stale = &a
 	}
-	if r.upstream.absent.has(route.Path) {
-		return x.instead(stale, errs.New(errs.NotFound, "the upstream server of %s does not have it", r.Name()))
+	if absent := r.upstream.absent.at(route.Path); absent != nil {
+		return x.instead(stale, absent)
 	}
 	// What has no limit may be large: who asks for its size only is not given cause to fetch it.
 	if method == http.MethodHead && stale == nil && route.MaxSize == 0 && !x.manager.fetches.underWay(place{r.id, route.Path}) {
@@ -413,7 +413,7 @@ func (r *Repository) peek(ctx context.Context, route format.Route) (http.Header,
 // learn remembers that upstream does not have something.
 func (r *Repository) learn(route format.Route, err error) {
 	if errs.Is(err, errs.NotFound) && !outage(err) {
-		r.upstream.absent.add(route.Path)
+		r.upstream.absent.add(route.Path, err)
 	}
 }
 

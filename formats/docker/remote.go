@@ -48,8 +48,12 @@ func (docker) Remote(route format.Route, base *url.URL) remote.Request {
 	return req
 }
 
-// Same compares the Docker-Content-Digest of an answer with the digests of the asset's bytes.
+// Same compares the Docker-Content-Digest of an answer with the digests of the asset's bytes. That of a schema 1 manifest is not of all
+// its bytes, but of those without the signatures.
 func (docker) Same(h http.Header, a content.Asset) (same, known bool) {
+	if baseType(h.Get("Content-Type")) == typeSchema1Signed {
+		return false, false
+	}
 	d, err := parseDigest(h.Get(headerDigest))
 	if err != nil {
 		return false, false
