@@ -348,6 +348,15 @@ type Remoter interface {
 	Authorizer(base *url.URL) remote.Authorizer
 }
 
+// Canonicalizer is a format whose upstream servers know some of their names by a shorter one, too. A proxy keeps both as one; clients, and
+// rights, know what was asked for.
+type Canonicalizer interface {
+	// Canonical is the whole name of what the server at base knows as name; name itself where there is no other one.
+	Canonical(name string, base *url.URL) string
+	// Rename is the path under the name to of what has the path under the name from.
+	Rename(path, from, to string) string
+}
+
 // Comparer is a format whose upstream servers say in the answer to a HEAD which bytes they have.
 type Comparer interface {
 	// Same tells from the header of the answer whether upstream has the asset's bytes at its path; known is false when the answer

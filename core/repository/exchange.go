@@ -506,12 +506,16 @@ func (x *exchange) source(ctx context.Context, route format.Route, from format.L
 	if repo == nil || repo.plugin != x.repo.plugin {
 		return content.Asset{}, gone
 	}
+	there, err := repo.routeOf(from.Path)
+	if err != nil {
+		return content.Asset{}, err
+	}
 	for _, member := range repo.members() {
-		a, err := member.asset(ctx, from.Path)
+		a, err := member.asset(ctx, member.canonicalRoute(there).Path)
 		if err != nil && !errs.Is(err, errs.NotFound) {
 			return a, err
 		}
-		if err == nil && a.Digest == route.Expect && x.mountable(repo, a) {
+		if err == nil && a.Digest == route.Expect && x.mountable(repo, named(a, there)) {
 			return a, nil
 		}
 	}
@@ -560,9 +564,13 @@ func (x *exchange) adopt(tx *store.Tx, gone []content.Reference) (rest []content
 }
 
 func (x *exchange) adoptOne(tx *store.Tx, ref content.Reference) (bool, error) {
+	route, err := x.repo.routeOf(ref.Path)
+	if err != nil {
+		return false, err
+	}
 	for _, member := range x.front.members() {
-		a, err := tx.Asset(member.id, ref.Path)
-		if err == nil && a.Digest == ref.To && x.mountable(x.front, a) {
+		a, err := tx.Asset(member.id, member.canonicalRoute(route).Path)
+		if err == nil && a.Digest == ref.To && x.mountable(x.front, named(a, route)) {
 			err = tx.Touch(a)
 		} else if err == nil {
 			continue
@@ -573,7 +581,7 @@ func (x *exchange) adoptOne(tx *store.Tx, ref content.Reference) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		rec := format.Record{Path: a.Path, Kind: a.Kind, Name: a.Name, Class: content.Immutable, Digest: a.Digest, ContentType: a.ContentType}
+		rec := format.Record{Path: route.Path, Kind: a.Kind, Name: route.Name, Class: content.Immutable, Digest: a.Digest, ContentType: a.ContentType}
 		rows, err := x.assetRecords([]format.Record{rec})
 		if err == nil {
 			_, err = x.record(tx, rec, rows[0], a.Blob, conditions{})

@@ -99,7 +99,7 @@ func (x *exchange) bring(ctx context.Context, lacking []content.Reference) error
 
 // bringOne is bring for one; a NotFound error tells that no member has it, or none that the caller may read.
 func (x *exchange) bringOne(ctx context.Context, ref content.Reference) error {
-	route, err := x.routeOf(ctx, ref)
+	route, err := x.repo.routeOf(ref.Path)
 	if err != nil {
 		return err
 	}
@@ -123,15 +123,6 @@ func (x *exchange) bringOne(ctx context.Context, ref content.Reference) error {
 		return nil
 	}
 	return x.copyHere(ctx, route, f)
-}
-
-// routeOf is how a client would ask for what the reference names.
-func (x *exchange) routeOf(ctx context.Context, ref content.Reference) (format.Route, error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "/", nil)
-	if err != nil {
-		return format.Route{}, err
-	}
-	return x.repo.plugin.Resolve(r, ref.Path)
 }
 
 // copyHere stores what another member has in another blob store.

@@ -350,18 +350,18 @@ const maxNext = 2048
 func (r *Repository) listRemote(ctx context.Context, l content.List) (content.Page, error) {
 	p := r.plugin.paginator
 	if p == nil {
-		return r.local(ctx, l)
+		return r.keptList(ctx, l)
 	}
 	route, ok := p.Ask(l)
 	if !ok {
-		return r.local(ctx, l)
+		return r.keptList(ctx, l)
 	}
-	x := &exchange{manager: r.manager, repo: r, route: route}
+	x := (&exchange{manager: r.manager, repo: r, route: route}).canonical()
 	page, err := x.pages(ctx, l)
 	if err == nil {
 		return page, nil
 	}
-	if page, localErr := r.local(ctx, l); localErr == nil && page.Known && (len(page.Assets) > 0 || len(page.Names) > 0) {
+	if page, localErr := r.keptList(ctx, l); localErr == nil && page.Known && (len(page.Assets) > 0 || len(page.Names) > 0) {
 		return page, nil
 	}
 	return content.Page{}, err

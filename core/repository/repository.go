@@ -38,7 +38,8 @@ type plugin struct {
 	merger    format.Merger
 	selector  format.Selector
 	// substituter is asked where upstream lacks a document.
-	substituter format.Substituter
+	substituter   format.Substituter
+	canonicalizer format.Canonicalizer
 	// locator is asked where upstream lacks bytes.
 	locator format.Locator
 }
@@ -59,6 +60,7 @@ func newPlugin(f format.Format) *plugin {
 	p.merger, _ = f.(format.Merger)
 	p.selector, _ = f.(format.Selector)
 	p.substituter, _ = f.(format.Substituter)
+	p.canonicalizer, _ = f.(format.Canonicalizer)
 	p.locator, _ = f.(format.Locator)
 	return p
 }

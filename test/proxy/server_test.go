@@ -50,6 +50,12 @@ type server struct {
 // newServer starts a repomgr.
 func newServer(t *testing.T, anonymous bool) *server {
 	t.Helper()
+	return newServerWith(t, anonymous, remote.NetworkConfig{Version: "test"})
+}
+
+// newServerWith is newServer with settings of the requests to upstream servers.
+func newServerWith(t *testing.T, anonymous bool, settings remote.NetworkConfig) *server {
+	t.Helper()
 	dir := t.TempDir()
 	ctx, log := context.Background(), slog.New(slog.NewTextHandler(t.Output(), nil))
 	must := func(err error) {
@@ -66,7 +72,7 @@ func newServer(t *testing.T, anonymous bool) *server {
 	must(err)
 	stores, err := repository.OpenBlobStores(ctx, db, filepath.Join(dir, "blobs"), log)
 	must(err)
-	network, err := remote.NewNetwork(remote.NetworkConfig{Version: "test"})
+	network, err := remote.NewNetwork(settings)
 	must(err)
 	s := &server{stores: stores}
 	s.manager, err = repository.NewManager(ctx, db, stores, []format.Format{docker.New()}, users, nil, network, log)
