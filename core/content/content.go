@@ -137,6 +137,8 @@ type List struct {
 	Digest digest.Digest
 	// Subject, when set, restricts to assets with a Subject reference to that digest.
 	Subject digest.Digest
+	// Child, when set, restricts to assets with a Child reference to that digest.
+	Child digest.Digest
 	// Names asks for the distinct names, not for the assets.
 	Names bool
 	// Brief asks for the paths only: of the assets nothing but Path, Kind and Name is filled in.

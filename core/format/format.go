@@ -137,6 +137,9 @@ type Incoming struct {
 	Open func() (io.ReadCloser, error)
 	// Settings are the repository's format settings, as the format's Settings method returned them.
 	Settings any
+	// Upstream: the bytes are an upstream server's, as it has them; Route.ContentType is what it calls them. An Invalid error says that it
+	// sent what can't be right, a NotFound one that it has nothing that clients could use.
+	Upstream bool
 }
 
 // Record is one asset to record for received bytes.
@@ -163,6 +166,8 @@ type Repository struct {
 	Settings any
 	// ProxySettings are what its ProxySettings method returned; nil for what is not a proxy.
 	ProxySettings any
+	// Remote is the URL of a proxy's upstream server, not to be changed; nil for what is not a proxy.
+	Remote *url.URL
 }
 
 // Entry is the way by which a request came to its repository: a repository has several.
@@ -187,6 +192,12 @@ type Exchange interface {
 	List(ctx context.Context, l content.List) (content.Page, error)
 	// Open reads an asset's bytes; the caller closes.
 	Open(ctx context.Context, a content.Asset) (io.ReadCloser, error)
+	// Members are the exchanges of the repositories that a group shows, in order, groups among them opened; of another repository,
+	// its own. The caller's rights are those on the exchange that is asked.
+	Members() []Exchange
+	// Ask asks a proxy's upstream server, or another one that its settings or documents name, for a document of at most limit bytes. It is
+	// not kept. It returns a NotFound error for what isn't there, and for what is not a proxy.
+	Ask(ctx context.Context, req remote.Request, limit int64) (Document, error)
 	// Receive stores r as the route asks: durable, checked against route.Expect, ingested, recorded. It returns the recorded
 	// assets in Ingest's order.
 	Receive(ctx context.Context, route Route, r io.Reader) ([]content.Asset, error)
@@ -337,6 +348,15 @@ type Remoter interface {
 	Authorizer(base *url.URL) remote.Authorizer
 }
 
+// Canonicalizer is a format whose upstream servers know some of their names by a shorter one, too. A proxy keeps both as one; clients, and
+// rights, know what was asked for.
+type Canonicalizer interface {
+	// Canonical is the whole name of what the server at base knows as name; name itself where there is no other one.
+	Canonical(name string, base *url.URL) string
+	// Rename is the path under the name to of what has the path under the name from.
+	Rename(path, from, to string) string
+}
+
 // Comparer is a format whose upstream servers say in the answer to a HEAD which bytes they have.
 type Comparer interface {
 	// Same tells from the header of the answer whether upstream has the asset's bytes at its path; known is false when the answer
@@ -365,6 +385,14 @@ type Substituter interface {
 	// Substitute is the route of an asset that stands for the document of the route where upstream has none; ok is false when there is
 	// none. otherwise is the document when that isn't there either.
 	Substitute(route Route) (asset Route, otherwise Document, ok bool)
+}
+
+// Locator is a format whose documents say where bytes are that their own server doesn't have.
+type Locator interface {
+	// Locate returns URLs of the bytes that the route expects, those to be tried first in front, after upstream was found not to have them.
+	// They come from documents in view, which is what the proxy has itself, as far as the proxy's settings let them be asked. The core
+	// sends them no credentials, and takes nothing but the bytes that Route.Expect names.
+	Locate(ctx context.Context, route Route, repo Repository, view View) ([]string, error)
 }
 
 // Document is a generated, merged or stored index.
@@ -405,4 +433,6 @@ type RootExchange interface {
 	// List returns a page of names over all of the format's repositories that the caller may browse; each name
 	// starts with its repository's Entry.NamePrefix.
 	List(ctx context.Context, l content.List) (content.Page, error)
+	// Members are the exchanges of these repositories, in the order of List.
+	Members() []Exchange
 }

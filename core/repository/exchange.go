@@ -38,6 +38,8 @@ type exchange struct {
 	// origin is set while what came from upstream is stored; kept are then the attributes of a document.
 	origin *content.Origin
 	kept   any
+	// elsewhere is the URL that the bytes come from where it is not upstream's.
+	elsewhere string
 	// conditions are those of a request that writes.
 	conditions conditions
 }
@@ -98,6 +100,9 @@ func (x *exchange) receive(ctx context.Context, route format.Route, r io.Reader)
 		f, _, err := x.repo.store.Open(ctx, staged.Key)
 		return f, err
 	})
+	if err == nil {
+		err = x.gather(ctx, route, info.Size, records)
+	}
 	if err != nil {
 		x.discard(ctx, staged.Key)
 		return nil, err
@@ -142,6 +147,9 @@ func (x *exchange) receiveSmall(ctx context.Context, route format.Route, doc []b
 	defer x.parsed(route, info.Size)
 	staged := x.staged(info)
 	records, err := x.ingest(ctx, route, staged, func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(doc)), nil })
+	if err == nil {
+		err = x.gather(ctx, route, info.Size, records)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -216,7 +224,7 @@ func (x *exchange) ingest(ctx context.Context, route format.Route, staged conten
 		return []format.Record{{Path: route.Path, Kind: route.Kind, Name: route.Name, Class: content.Mutable,
 			Digest: digest.NewDigestFromEncoded(digest.SHA256, staged.SHA256), ContentType: route.ContentType, Attributes: x.kept}}, nil
 	}
-	records, err := x.repo.plugin.Ingest(ctx, format.Incoming{Route: route, Staged: staged, Open: open, Settings: x.repo.settings})
+	records, err := x.repo.plugin.Ingest(ctx, format.Incoming{Route: route, Staged: staged, Open: open, Settings: x.repo.settings, Upstream: x.origin != nil})
 	if err != nil {
 		return nil, err
 	}
@@ -273,6 +281,9 @@ func (x *exchange) commit(ctx context.Context, staged content.Staged, records []
 		failed(ctx, staged.Key)
 	case err == nil && blob.Key != staged.Key:
 		err = x.settle(ctx, blob, staged)
+	}
+	if err == nil && x.origin != nil {
+		x.repo.upstream.expect(records)
 	}
 	return assets, err
 }
@@ -503,12 +514,16 @@ func (x *exchange) source(ctx context.Context, route format.Route, from format.L
 	if repo == nil || repo.plugin != x.repo.plugin {
 		return content.Asset{}, gone
 	}
+	there, err := repo.routeOf(from.Path)
+	if err != nil {
+		return content.Asset{}, err
+	}
 	for _, member := range repo.members() {
-		a, err := member.asset(ctx, from.Path)
+		a, err := member.asset(ctx, member.canonicalRoute(there).Path)
 		if err != nil && !errs.Is(err, errs.NotFound) {
 			return a, err
 		}
-		if err == nil && a.Digest == route.Expect && x.mountable(repo, a) {
+		if err == nil && a.Digest == route.Expect && x.mountable(repo, named(a, there)) {
 			return a, nil
 		}
 	}
@@ -518,15 +533,7 @@ func (x *exchange) source(ctx context.Context, route format.Route, from format.L
 // mountable tells whether the caller may have an asset's bytes: a token for the target only has no say about them, but what
 // everybody may read, its holder may read as well.
 func (x *exchange) mountable(repo *Repository, a content.Asset) bool {
-	if a.Blob.Suspect || a.Blob.StoreID != x.repo.store.id {
-		return false
-	}
-	for _, p := range []security.Principal{x.principal, security.Nobody()} {
-		if !(p.Anonymous && repo.access.NoAnonymous) && x.manager.security.Allowed(p, repo.config.Format, repo.config.Name, content.Read, a.Path, a.Name) {
-			return true
-		}
-	}
-	return false
+	return !a.Blob.Suspect && a.Blob.StoreID == x.repo.store.id && x.mayRead(repo, a.Path, a.Name)
 }
 
 func (x *exchange) holder(ctx context.Context, route format.Route, gone error) (content.Asset, error) {
@@ -565,9 +572,13 @@ func (x *exchange) adopt(tx *store.Tx, gone []content.Reference) (rest []content
 }
 
 func (x *exchange) adoptOne(tx *store.Tx, ref content.Reference) (bool, error) {
+	route, err := x.repo.routeOf(ref.Path)
+	if err != nil {
+		return false, err
+	}
 	for _, member := range x.front.members() {
-		a, err := tx.Asset(member.id, ref.Path)
-		if err == nil && a.Digest == ref.To && x.mountable(x.front, a) {
+		a, err := tx.Asset(member.id, member.canonicalRoute(route).Path)
+		if err == nil && a.Digest == ref.To && x.mountable(x.front, named(a, route)) {
 			err = tx.Touch(a)
 		} else if err == nil {
 			continue
@@ -578,7 +589,7 @@ func (x *exchange) adoptOne(tx *store.Tx, ref content.Reference) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		rec := format.Record{Path: a.Path, Kind: a.Kind, Name: a.Name, Class: content.Immutable, Digest: a.Digest, ContentType: a.ContentType}
+		rec := format.Record{Path: route.Path, Kind: a.Kind, Name: route.Name, Class: content.Immutable, Digest: a.Digest, ContentType: a.ContentType}
 		rows, err := x.assetRecords([]format.Record{rec})
 		if err == nil {
 			_, err = x.record(tx, rec, rows[0], a.Blob, conditions{})

@@ -166,7 +166,7 @@ func (r *Repository) refresh(ctx context.Context, route format.Route, stale *con
 			return r.confirmed(ctx, *stale, *stale.Origin)
 		}
 	}
-	res, err := r.ask(ctx, http.MethodGet, route, validators(stale))
+	res, url, err := r.askAround(ctx, http.MethodGet, route, validators(stale))
 	if err != nil {
 		return content.Asset{}, err
 	}
@@ -187,7 +187,7 @@ func (r *Repository) refresh(ctx context.Context, route format.Route, stale *con
 	if sums, err := checksums(res.Header); err == nil { // who can't write a checksum hasn't named any
 		route.Checksums = append(slices.Clone(route.Checksums), sums...)
 	}
-	x := &exchange{manager: r.manager, repo: r, route: route, origin: new(content.Origin), kept: keptOf(res.Header)}
+	x := &exchange{manager: r.manager, repo: r, route: route, origin: new(content.Origin), kept: keptOf(res.Header), elsewhere: url}
 	*x.origin = originOf(res.Header)
 	if route.MaxSize > 0 {
 		return x.takeDocument(ctx, route, res)
@@ -337,7 +337,7 @@ func (x *exchange) rest(ctx context.Context, route format.Route, res *http.Respo
 	case route.Expect == "":
 		return nil, errors.New("upstream's bytes can't be asked for in parts")
 	}
-	part, err := x.repo.ask(ctx, http.MethodGet, route, h)
+	part, err := x.again(ctx, route, h)
 	if err != nil {
 		return nil, err
 	}

@@ -29,7 +29,7 @@ type found struct {
 func (x *exchange) find(ctx context.Context, method string) (found, error) {
 	switch x.repo.config.Type {
 	case Proxy:
-		return x.findRemote(ctx, method)
+		return x.canonical().findRemote(ctx, method)
 	case Group:
 		return x.findMember(ctx, method)
 	}

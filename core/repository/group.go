@@ -1,6 +1,7 @@
 package repository
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -134,6 +135,7 @@ func (x *exchange) asked() *Repository {
 // findMember is find for a group: the first member that has it. When none has it, but one could not answer, nobody knows.
 func (x *exchange) findMember(ctx context.Context, method string) (found, error) {
 	var failed error
+	absent := assetNotFound(nil)
 	for _, member := range x.repo.members() {
 		f, err := x.as(member).findNow(ctx, method)
 		if err == nil {
@@ -142,14 +144,14 @@ func (x *exchange) findMember(ctx context.Context, method string) (found, error)
 		if ctx.Err() != nil {
 			return found{}, err
 		}
-		if !errs.Is(err, errs.NotFound) && failed == nil {
-			failed = err
+		switch {
+		case !errs.Is(err, errs.NotFound):
+			failed = cmp.Or(failed, err)
+		case errs.As(err).Code != "":
+			absent = err // it says why
 		}
 	}
-	if failed != nil {
-		return found{}, failed
-	}
-	return found{}, assetNotFound(nil)
+	return found{}, cmp.Or(failed, absent)
 }
 
 // findNow is find that waits until it is certain that there is something: a fetch may turn out to be of nothing, or of what can't be

@@ -126,7 +126,11 @@ func (r *Repository) ask(ctx context.Context, method string, route format.Route,
 		h[name] = values
 	}
 	req.Header = h
-	res, err := r.upstream.client.Do(ctx, req)
+	return r.shown(r.upstream.client.Do(ctx, req))
+}
+
+// shown is upstream's answer; where it refuses its own token, as if it said that it does not have it.
+func (r *Repository) shown(res *http.Response, err error) (*http.Response, error) {
 	var e *remote.Error
 	if errors.As(err, &e) && e.Kind == remote.Denied {
 		err = errs.Wrap(errs.NotFound, err, "the upstream server of %s does not have it, or does not show it", r.Name())
@@ -184,8 +188,8 @@ func (x *exchange) findRemote(ctx context.Context, method string) (found, error)
 	if err == nil {
 		stale = &a
 	}
-	if r.upstream.absent.has(route.Path) {
-		return x.instead(stale, errs.New(errs.NotFound, "the upstream server of %s does not have it", r.Name()))
+	if absent := r.upstream.absent.at(route.Path); absent != nil {
+		return x.instead(stale, absent)
 	}
 	// What has no limit may be large: who asks for its size only is not given cause to fetch it.
 	if method == http.MethodHead && stale == nil && route.MaxSize == 0 && !x.manager.fetches.underWay(place{r.id, route.Path}) {
@@ -351,18 +355,18 @@ const maxNext = 2048
 func (r *Repository) listRemote(ctx context.Context, l content.List) (content.Page, error) {
 	p := r.plugin.paginator
 	if p == nil {
-		return r.local(ctx, l)
+		return r.keptList(ctx, l)
 	}
 	route, ok := p.Ask(l)
 	if !ok {
-		return r.local(ctx, l)
+		return r.keptList(ctx, l)
 	}
-	x := &exchange{manager: r.manager, repo: r, route: route}
+	x := (&exchange{manager: r.manager, repo: r, route: route}).canonical()
 	page, err := x.pages(ctx, l)
 	if err == nil {
 		return page, nil
 	}
-	if page, localErr := r.local(ctx, l); localErr == nil && page.Known && (len(page.Assets) > 0 || len(page.Names) > 0) {
+	if page, localErr := r.keptList(ctx, l); localErr == nil && page.Known && (len(page.Assets) > 0 || len(page.Names) > 0) {
 		return page, nil
 	}
 	return content.Page{}, err
@@ -393,7 +397,7 @@ func (x *exchange) pages(ctx context.Context, l content.List) (content.Page, err
 
 // peek asks upstream for the header of what is at the route.
 func (r *Repository) peek(ctx context.Context, route format.Route) (http.Header, error) {
-	res, err := r.ask(ctx, http.MethodHead, route, nil)
+	res, _, err := r.askAround(ctx, http.MethodHead, route, nil)
 	if err != nil {
 		return nil, r.refused(err)
 	}
@@ -414,7 +418,7 @@ func (r *Repository) peek(ctx context.Context, route format.Route) (http.Header,
 // learn remembers that upstream does not have something.
 func (r *Repository) learn(route format.Route, err error) {
 	if errs.Is(err, errs.NotFound) && !outage(err) {
-		r.upstream.absent.add(route.Path)
+		r.upstream.absent.add(route.Path, err)
 	}
 }
 

@@ -436,7 +436,7 @@ func uncached(_ place, _ int, load func() (format.Document, error)) (format.Docu
 func (x *exchange) made(ctx context.Context) (format.Document, error) {
 	switch x.repo.config.Type {
 	case Proxy:
-		return x.remoteDocument(ctx)
+		return x.canonical().remoteDocument(ctx)
 	case Group:
 		return x.mergeDocuments(ctx)
 	}

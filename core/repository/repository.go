@@ -38,7 +38,10 @@ type plugin struct {
 	merger    format.Merger
 	selector  format.Selector
 	// substituter is asked where upstream lacks a document.
-	substituter format.Substituter
+	substituter   format.Substituter
+	canonicalizer format.Canonicalizer
+	// locator is asked where upstream lacks bytes.
+	locator format.Locator
 }
 
 func newPlugin(f format.Format) *plugin {
@@ -57,6 +60,8 @@ func newPlugin(f format.Format) *plugin {
 	p.merger, _ = f.(format.Merger)
 	p.selector, _ = f.(format.Selector)
 	p.substituter, _ = f.(format.Substituter)
+	p.canonicalizer, _ = f.(format.Canonicalizer)
+	p.locator, _ = f.(format.Locator)
 	return p
 }
 
@@ -90,7 +95,11 @@ func (r *Repository) Config() Config { return r.config }
 func (r *Repository) Access() format.Access { return r.access }
 
 func (r *Repository) info() format.Repository {
-	return format.Repository{Name: r.config.Name, Settings: r.settings, ProxySettings: r.proxySettings}
+	info := format.Repository{Name: r.config.Name, Settings: r.settings, ProxySettings: r.proxySettings}
+	if r.upstream != nil {
+		info.Remote = r.upstream.base
+	}
+	return info
 }
 
 // build checks a configuration and makes a repository of it. id is zero for one that is not stored yet.

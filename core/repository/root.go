@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/repomgr/repomgr/core/content"
 	"github.com/repomgr/repomgr/core/errs"
@@ -73,7 +74,7 @@ func (x *rootExchange) List(ctx context.Context, l content.List) (content.Page, 
 		} else if l.After != "" {
 			inner.After = l.After[len(prefix):]
 		}
-		part, err := repo.namesContaining(ctx, strings.ToLower(prefix), inner)
+		part, err := repo.namesInTime(ctx, strings.ToLower(prefix), inner)
 		if err != nil && repo.config.Type != Hosted && ctx.Err() == nil {
 			x.manager.log.Warn("a repository's names are missing in a list of all", "repo", repo.Name(), "err", err)
 			continue
@@ -90,6 +91,19 @@ func (x *rootExchange) List(ctx context.Context, l content.List) (content.Page, 
 		}
 	}
 	return page, nil
+}
+
+// listTime is how long a list of all waits for what another server must be asked for.
+const listTime = 10 * time.Second
+
+// namesInTime is namesContaining that doesn't wait for upstream servers for long.
+func (r *Repository) namesInTime(ctx context.Context, prefix string, l content.List) (content.Page, error) {
+	if r.config.Type != Hosted {
+		var cancel func()
+		ctx, cancel = context.WithTimeout(ctx, listTime)
+		defer cancel()
+	}
+	return r.namesContaining(ctx, prefix, l)
 }
 
 // searchBatch is how many names are fetched at once while looking for some that match together with their prefix.

@@ -158,9 +158,9 @@ func (s *Store) paths(ctx context.Context, repositoryID int64, l content.List) (
 }
 
 func (d dialect) assetsQuery(what string, repositoryID int64, l content.List) (string, []any) {
-	// A digest or a subject selects few assets, a name may have a million.
+	// A digest or a reference selects few assets, a name may have a million.
 	by := ""
-	if l.Digest != "" || l.Subject != "" {
+	if l.Digest != "" || l.Subject != "" || l.Child != "" {
 		by = d.aside
 	}
 	var b strings.Builder
@@ -173,6 +173,10 @@ func (d dialect) assetsQuery(what string, repositoryID int64, l content.List) (s
 	if l.Subject != "" {
 		b.WriteString(` AND a.id IN (SELECT asset_id FROM asset_references WHERE to_digest = ? AND kind = 'subject')`)
 		args = append(args, l.Subject.String())
+	}
+	if l.Child != "" {
+		b.WriteString(` AND a.id IN (SELECT asset_id FROM asset_references WHERE to_digest = ? AND kind = 'child')`)
+		args = append(args, l.Child.String())
 	}
 	if l.After != "" {
 		b.WriteString(` AND ` + by + `a.path > ?`)

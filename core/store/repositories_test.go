@@ -147,7 +147,8 @@ func TestHolders(t *testing.T) {
 	})
 }
 
-// TestSubjects: the list of what is about a digest has those that name it as their subject, of one name and repository.
+// TestSubjects: the list of what is about a digest has those that name it as their subject, of one name and repository; that of what has
+// it as a child has those.
 func TestSubjects(t *testing.T) {
 	each(t, func(t *testing.T, s *Store) {
 		f := newFixture(t, s)
@@ -185,6 +186,7 @@ func TestSubjects(t *testing.T) {
 			{"second page", content.List{Subject: image, Limit: 1, After: "/img/1"}, "[/img/2] false"},
 			{"of another", content.List{Subject: other, Limit: 10}, "[/img/3] false"},
 			{"by digest too", content.List{Subject: image, Digest: digest.FromString("2"), Limit: 10}, "[/img/2] false"},
+			{"that has it as a child", content.List{Child: image, Limit: 10}, "[/img/4] false"},
 			{"of nothing", content.List{Subject: digest.FromString("none"), Limit: 10}, "[] false"},
 		} {
 			if got := list(test.list); got != test.want {

@@ -57,6 +57,9 @@ var (
 	_ format.Selector    = docker{}
 	_ format.Merger      = docker{}
 	_ format.Substituter = docker{}
+	_ format.Locator     = docker{}
+
+	_ format.Canonicalizer = docker{}
 )
 
 // Describe says what the format is. sha512 is not among the algorithms: the few uploads that want it name it.

@@ -72,14 +72,6 @@ func rootPingV1(w http.ResponseWriter, _ *http.Request, _ format.RootExchange) e
 	return nil
 }
 
-func rootSearch(w http.ResponseWriter, r *http.Request, x format.RootExchange) error {
-	list := lister(x.List)
-	if x.Caller().Anonymous {
-		list = orSignIn(list)
-	}
-	return answerSearch(w, r, "", list)
-}
-
 // orSignIn refuses where there is nothing to show: podman asks without credentials first, takes an empty answer for the last
 // word, and signs in only when it is refused.
 func orSignIn(list lister) lister {

@@ -1,7 +1,6 @@
 package docker
 
 import (
-	"context"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -153,91 +152,4 @@ func pingV1(w http.ResponseWriter, _ *http.Request, _ format.Exchange) error {
 func answerPingV1(w http.ResponseWriter) {
 	w.Header().Set("X-Docker-Registry-Standalone", "true")
 	writeJSON(w, http.StatusOK, map[string]bool{"standalone": true})
-}
-
-// The numbers of results of a search: on a page when the client doesn't say, on a page at most, and in all that are looked at.
-const (
-	searchDefault = 25
-	searchMost    = 100
-	searchDepth   = 10_000
-	searchStep    = 1_000
-	maxQuery      = maxName
-)
-
-// lister is what both a repository and the format's root can do.
-type lister func(ctx context.Context, l content.List) (content.Page, error)
-
-// search answers GET /v1/search: the names that contain a term.
-func search(w http.ResponseWriter, r *http.Request, x format.Exchange) error {
-	return answerSearch(w, r, x.Entry().NamePrefix, x.List)
-}
-
-// result is a result of API v1's search.
-type result struct {
-	Name        string `json:"name"`
-	Description string `json:"description"`
-	StarCount   int    `json:"star_count"`
-	IsOfficial  bool   `json:"is_official"`
-	IsAutomated bool   `json:"is_automated"`
-}
-
-func answerSearch(w http.ResponseWriter, r *http.Request, prefix string, list lister) error {
-	q := r.URL.Query()
-	term := q.Get("q")
-	if len(term) > maxQuery || !isPrintable(strings.ReplaceAll(term, " ", "")) {
-		return invalid(codeNameInvalid, "invalid search term")
-	}
-	size, err := count(q.Get("n"), searchDefault, searchMost)
-	if err != nil {
-		return err
-	}
-	page, err := count(q.Get("page"), 1, searchDepth)
-	if err != nil {
-		return err
-	}
-	names, err := findNames(r.Context(), list, term)
-	if err != nil {
-		return err
-	}
-	writeJSON(w, http.StatusOK, searchPage(names, prefix, term, max(size, 1), max(page, 1)))
-	return nil
-}
-
-// findNames collects the names that contain a term, up to searchDepth.
-func findNames(ctx context.Context, list lister, term string) ([]string, error) {
-	var names []string
-	l := content.List{Names: true, Kind: kindManifest, Contains: term, Limit: searchStep}
-	for {
-		page, err := list(ctx, l)
-		if err != nil {
-			return nil, err
-		}
-		names = append(names, page.Names...)
-		if !page.More || len(page.Names) == 0 || len(names) >= searchDepth {
-			return names, nil
-		}
-		l.After = names[len(names)-1]
-	}
-}
-
-// answer is a page of search results.
-type answer struct {
-	Query      string   `json:"query"`
-	NumResults int      `json:"num_results"`
-	NumPages   int      `json:"num_pages"`
-	Page       int      `json:"page"`
-	PageSize   int      `json:"page_size"`
-	Results    []result `json:"results"`
-}
-
-func searchPage(names []string, prefix, term string, size, page int) answer {
-	a := answer{
-		Query: term, NumResults: len(names), NumPages: (len(names) + size - 1) / size, Page: page, PageSize: size,
-		Results: []result{},
-	}
-	first := min((page-1)*size, len(names))
-	for _, name := range names[first:min(first+size, len(names))] {
-		a.Results = append(a.Results, result{Name: prefix + name})
-	}
-	return a
 }

@@ -137,6 +137,13 @@ func (n names) list(_ context.Context, l content.List) (content.Page, error) {
 	return p, nil
 }
 
+func (n names) find(prefix string) finder {
+	return func(ctx context.Context, term string) ([]result, error) {
+		found, err := findNames(ctx, n.list, term)
+		return named(prefix, found), err
+	}
+}
+
 func TestSearch(t *testing.T) {
 	var many names
 	for i := range 2500 {
@@ -163,7 +170,7 @@ func TestSearch(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			w := httptest.NewRecorder()
 			r := httptest.NewRequest("GET", "/v1/search?"+tt.query, nil)
-			if err := answerSearch(w, r, tt.prefix, tt.names.list); err != nil {
+			if err := answerSearch(w, r, tt.names.find(tt.prefix)); err != nil {
 				t.Fatal(err)
 			}
 			var got answer
@@ -187,7 +194,7 @@ func TestSearch(t *testing.T) {
 func TestSearchErrors(t *testing.T) {
 	for _, query := range []string{"n=x", "page=-1", "q=%00", "q=" + strings.Repeat("a", maxQuery+1)} {
 		r := httptest.NewRequest("GET", "/v1/search?"+query, nil)
-		if err := answerSearch(httptest.NewRecorder(), r, "", names{}.list); !errs.Is(err, errs.Invalid) {
+		if err := answerSearch(httptest.NewRecorder(), r, names{}.find("")); !errs.Is(err, errs.Invalid) {
 			t.Errorf("%s: %v", query, err)
 		}
 	}

@@ -73,7 +73,11 @@ func ingestManifest(in format.Incoming) ([]format.Record, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := parseManifest(body, in.Route.ContentType)
+	parse := parseManifest
+	if in.Upstream {
+		parse = parseUpstreams
+	}
+	m, err := parse(body, in.Route.ContentType)
 	if err != nil {
 		return nil, err
 	}

@@ -59,7 +59,7 @@ type descriptor struct {
 
 // foreign tells whether the content need not be in the registry.
 func (d descriptor) foreign() bool {
-	return d.urls || strings.HasPrefix(d.mediaType, typeDockerForeign) || strings.HasPrefix(d.mediaType, typeOCIForeign)
+	return d.urls || isForeign(d.mediaType)
 }
 
 // typePattern is RFC 6838, section 4.2, with the one top-level type that manifests have: what the registry serves under its
@@ -68,6 +68,9 @@ var typePattern = regexp.MustCompile(`^application/[A-Za-z0-9][A-Za-z0-9!#$&^_.+
 
 // errLimit is in the errors for what has more parts than the registry takes.
 var errLimit = errors.New("limit exceeded")
+
+// errSchema1 is the error for manifests of schema 1.
+var errSchema1 = invalid(codeManifestInvalid, "schema 1 manifests are not supported: push a schema 2 or OCI manifest")
 
 func tooMany(msg string, args ...any) error {
 	e := errs.Wrap(errs.Invalid, errLimit, msg, args...)
@@ -78,6 +81,11 @@ func tooMany(msg string, args ...any) error {
 // parseManifest checks a manifest and finds what it names. contentType is the request's header, possibly empty. All errors
 // are for the client.
 func parseManifest(body []byte, contentType string) (manifest, error) {
+	return parse(body, contentType, manifestType)
+}
+
+// parse is parseManifest with the rule by which the media type is found.
+func parse(body []byte, contentType string, typeOf func(o object, contentType string) (string, error)) (manifest, error) {
 	o, err := parseObject(body)
 	if errors.Is(err, errKeys) {
 		return manifest{}, tooMany("manifest has %v", err)
@@ -89,7 +97,7 @@ func parseManifest(body []byte, contentType string) (manifest, error) {
 		return manifest{}, err
 	}
 	m := manifest{}
-	if m.mediaType, err = manifestType(o, contentType); err != nil {
+	if m.mediaType, err = typeOf(o, contentType); err != nil {
 		return manifest{}, err
 	}
 	if err := checkShape(o, m.mediaType); err != nil {
@@ -166,7 +174,7 @@ func checkShape(o object, mediaType string) error {
 	index, image := isIndex(mediaType), isImage(mediaType)
 	switch {
 	case mediaType == typeSchema1, mediaType == typeSchema1Signed, o.has("fsLayers"), strict(mediaType) && version == 1:
-		return invalid(codeManifestInvalid, "schema 1 manifests are not supported: push a schema 2 or OCI manifest")
+		return errSchema1
 	case o.has("manifests") && (image || o.has("layers")), index && (o.has("layers") || o.has("config")):
 		return invalid(codeManifestInvalid, "manifest is both an image and an index")
 	case strict(mediaType) && version != 2:

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -14,7 +13,6 @@ import (
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/repomgr/repomgr/core/content"
-	"github.com/repomgr/repomgr/core/errs"
 	"github.com/repomgr/repomgr/core/format"
 )
 
@@ -200,16 +198,8 @@ func loadManifest(ctx context.Context, a content.Asset, view format.View) (manif
 	if a.Blob.Size > MaxManifest {
 		return manifest{}, nil
 	}
-	r, err := view.Open(ctx, a)
-	if errs.Is(err, errs.NotFound) {
-		return manifest{}, nil
-	}
-	if err != nil {
-		return manifest{}, err
-	}
-	defer r.Close()
-	body, err := io.ReadAll(io.LimitReader(r, MaxManifest))
-	if err != nil {
+	body, err := readAsset(ctx, a, view)
+	if err != nil || body == nil {
 		return manifest{}, err
 	}
 	m, err := parseManifest(body, a.ContentType)

@@ -30,9 +30,7 @@ const acceptManifests = v1.MediaTypeImageIndex + ", " + v1.MediaTypeImageManifes
 // repository by a path) or behind it (where it has one by the first part of its images' names).
 func (docker) Remote(route format.Route, base *url.URL) remote.Request {
 	path, query, _ := strings.Cut(route.Path, "?")
-	if isHub(base.Hostname()) && route.Name != "" && !strings.Contains(route.Name, "/") {
-		path = "/v2/library" + strings.TrimPrefix(path, "/v2")
-	}
+	path = docker{}.Rename(path, route.Name, docker{}.Canonical(route.Name, base))
 	if p := strings.TrimSuffix(base.Path, "/"); strings.HasSuffix(p, "/v2") || strings.HasPrefix(p, "/v2/") {
 		path = strings.TrimPrefix(path, "/v2")
 	}
@@ -48,8 +46,29 @@ func (docker) Remote(route format.Route, base *url.URL) remote.Request {
 	return req
 }
 
-// Same compares the Docker-Content-Digest of an answer with the digests of the asset's bytes.
+// Canonical adds library/ to the names of Docker Hub's official images.
+func (docker) Canonical(name string, base *url.URL) string {
+	if name == "" || strings.Contains(name, "/") || !isHub(base.Hostname()) {
+		return name
+	}
+	return "library/" + name
+}
+
+// Rename replaces the name of the image, which is what follows /v2/.
+func (docker) Rename(path, from, to string) string {
+	rest, ok := strings.CutPrefix(path, "/v2/"+from+"/")
+	if !ok || from == to {
+		return path
+	}
+	return "/v2/" + to + "/" + rest
+}
+
+// Same compares the Docker-Content-Digest of an answer with the digests of the asset's bytes. That of a schema 1 manifest is not of all
+// its bytes, but of those without the signatures.
 func (docker) Same(h http.Header, a content.Asset) (same, known bool) {
+	if baseType(h.Get("Content-Type")) == typeSchema1Signed {
+		return false, false
+	}
 	d, err := parseDigest(h.Get(headerDigest))
 	if err != nil {
 		return false, false

@@ -69,6 +69,35 @@ func TestRemote(t *testing.T) {
 	})
 }
 
+func TestCanonical(t *testing.T) {
+	for _, test := range []struct {
+		name, image, host string
+		want              string
+	}{
+		{"official", "alpine", "registry-1.docker.io", "library/alpine"},
+		{"official, whole", "library/alpine", "registry-1.docker.io", "library/alpine"},
+		{"somebody's", "grafana/grafana", "docker.io", "grafana/grafana"},
+		{"no image", "", "docker.io", ""},
+		{"elsewhere", "alpine", "quay.io", "alpine"},
+	} {
+		if got := (docker{}).Canonical(test.image, &url.URL{Scheme: "https", Host: test.host}); got != test.want {
+			t.Errorf("%s: %s, want %s", test.name, got, test.want)
+		}
+	}
+	for _, test := range []struct{ path, from, to, want string }{
+		{"/v2/alpine/manifests/1", "alpine", "library/alpine", "/v2/library/alpine/manifests/1"},
+		{"/v2/library/alpine/tags/list?n=1", "library/alpine", "alpine", "/v2/alpine/tags/list?n=1"},
+		{"/v2/alpine/manifests/1", "alp", "x", "/v2/alpine/manifests/1"},
+		{"/v2/alpine/", "alpine", "x", "/v2/x/"},
+		{"", "", "", ""},
+		{"/v2//x", "", "", "/v2//x"},
+	} {
+		if got := (docker{}).Rename(test.path, test.from, test.to); got != test.want {
+			t.Errorf("%s from %s to %s: %s, want %s", test.path, test.from, test.to, got, test.want)
+		}
+	}
+}
+
 func TestSame(t *testing.T) {
 	d256, d512 := digest.FromString("x"), digest.SHA512.FromString("x")
 	asset := content.Asset{Digest: d256, Blob: content.Blob{SHA256: d256.Encoded()}}

@@ -270,3 +270,57 @@ func TestPages(t *testing.T) {
 		}
 	}
 }
+
+// What upstream calls a manifest doesn't count where the manifest says what it is. Its bytes stay.
+func TestTypes(t *testing.T) {
+	u, s := newScriptedProxy(t)
+	for n, contentType := range []string{"application/json", "text/plain; charset=utf-8", "application/octet-stream", typeManifest} {
+		for _, body := range []string{image, strings.Replace(strings.Replace(image, `"mediaType":"`+typeIndex+`",`, "", 1), `[]`, `[{"mediaType":"`+typeManifest+`","digest":"`+digest.FromString("x").String()+`","size":1}]`, 1)} {
+			if body != image && contentType == typeManifest {
+				continue // nobody can know
+			}
+			u.handle(func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Content-Type", contentType)
+				w.Header().Set("Docker-Content-Digest", digest.FromString(body).String())
+				fmt.Fprint(w, body)
+			})
+			for _, at := range []string{fmt.Sprintf("far/a%d/manifests/1", n), "all/b/manifests/" + digest.FromString(body).String()} {
+				for _, method := range []string{"HEAD", "GET"} {
+					code, h, got := call(t, method, s.host+"/v2/"+at, "", "")
+					if code != 200 || method == "GET" && got != body || h.Get("Content-Type") != typeIndex || h.Get("Docker-Content-Digest") != digest.FromString(body).String() {
+						t.Errorf("%s of %s as %s: %d %s %s", method, at, contentType, code, h.Get("Content-Type"), got)
+					}
+				}
+			}
+		}
+	}
+}
+
+// A schema 1 manifest is as good as none, and the client is told why; upstream is not asked for it again and again.
+func TestSchema1(t *testing.T) {
+	u, address := newScripted(t)
+	s := newServer(t, true)
+	s.create(t, repository.Config{Name: "far", Type: repository.Proxy, Proxy: &repository.ProxyConfig{RemoteURL: address.url, ContentMaxAge: -1}}, false)
+	s.hosted(t, "local", false)
+	s.group(t, "all", "", "far", "local")
+	u.handle(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/vnd.docker.distribution.manifest.v1+prettyjws")
+		w.Header().Set("Docker-Content-Digest", digest.FromString("without signatures").String())
+		fmt.Fprint(w, `{"schemaVersion":1,"name":"a","tag":"1","fsLayers":[{"blobSum":"`+digest.FromString("x").String()+`"}],"signatures":[{}]}`)
+	})
+	for _, repository := range []string{"far", "all", "far"} {
+		code, _, body := call(t, "GET", s.host+"/v2/"+repository+"/a/manifests/1", "", "")
+		if code != 404 || !strings.Contains(body, `"MANIFEST_INVALID"`) || !strings.Contains(body, "schema 1") {
+			t.Errorf("%s: %d %s", repository, code, body)
+		}
+	}
+	if requests := u.take(); len(requests) != 1 {
+		t.Errorf("upstream was asked %q", requests)
+	}
+	if code, _, body := call(t, "PUT", s.host+"/v2/local/a/manifests/1", typeIndex, image); code != 201 {
+		t.Fatal(code, body)
+	}
+	if code, _, body := call(t, "GET", s.host+"/v2/all/a/manifests/1", "", ""); code != 200 || body != image {
+		t.Errorf("what another member has: %d %s", code, body)
+	}
+}

@@ -42,12 +42,19 @@ type server struct {
 	// host is "127.0.0.1:port".
 	host    string
 	manager *repository.Manager
+	stores  *repository.BlobStores
 	// stop stops it; it may be called twice.
 	stop func()
 }
 
 // newServer starts a repomgr.
 func newServer(t *testing.T, anonymous bool) *server {
+	t.Helper()
+	return newServerWith(t, anonymous, remote.NetworkConfig{Version: "test"})
+}
+
+// newServerWith is newServer with settings of the requests to upstream servers.
+func newServerWith(t *testing.T, anonymous bool, settings remote.NetworkConfig) *server {
 	t.Helper()
 	dir := t.TempDir()
 	ctx, log := context.Background(), slog.New(slog.NewTextHandler(t.Output(), nil))
@@ -65,9 +72,9 @@ func newServer(t *testing.T, anonymous bool) *server {
 	must(err)
 	stores, err := repository.OpenBlobStores(ctx, db, filepath.Join(dir, "blobs"), log)
 	must(err)
-	network, err := remote.NewNetwork(remote.NetworkConfig{Version: "test"})
+	network, err := remote.NewNetwork(settings)
 	must(err)
-	s := &server{}
+	s := &server{stores: stores}
 	s.manager, err = repository.NewManager(ctx, db, stores, []format.Format{docker.New()}, users, nil, network, log)
 	must(err)
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -98,7 +105,10 @@ func newServer(t *testing.T, anonymous bool) *server {
 // create makes a repository of images that is reached by its path.
 func (s *server) create(t *testing.T, c repository.Config, forceBasic bool) {
 	t.Helper()
-	c.Format, c.Online, c.Storage.BlobStore = "docker", true, repository.DefaultBlobStore
+	c.Format, c.Online = "docker", true
+	if c.Storage.BlobStore == "" {
+		c.Storage.BlobStore = repository.DefaultBlobStore
+	}
 	if c.Type == repository.Hosted {
 		c.Storage.WritePolicy = repository.Allow
 	}
