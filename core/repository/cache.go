@@ -7,6 +7,7 @@ import (
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 
 	"github.com/repomgr/repomgr/core/content"
+	"github.com/repomgr/repomgr/core/errs"
 	"github.com/repomgr/repomgr/core/format"
 	"github.com/repomgr/repomgr/core/store"
 )
@@ -29,6 +30,9 @@ type current[T any] struct {
 	lru    *lru.Cache[place, marked[T]]
 	// fits tells whether a value is small enough to be kept.
 	fits func(T) bool
+	// absent are the NotFound errors of places at which nothing is; nil when they are not kept. A group asks its members in vain over and
+	// over. They have their own bound: who guesses names must not drive out what is there.
+	absent *lru.Cache[place, marked[error]]
 }
 
 // newCurrent returns a cache of so many entries that fit. With nil epochs it keeps nothing.
@@ -37,10 +41,21 @@ func newCurrent[T any](epochs *store.Epochs, entries int, fits func(T) bool) *cu
 	if err != nil {
 		panic(err) // entries is not positive
 	}
-	return &current[T]{epochs, c, fits}
+	return &current[T]{epochs: epochs, lru: c, fits: fits}
 }
 
-// get returns the value at p, from load when the cache has none that is right. Errors are not kept.
+// withAbsences has c keep up to so many absences, too.
+func (c *current[T]) withAbsences(entries int) *current[T] {
+	absent, err := lru.New[place, marked[error]](entries)
+	if err != nil {
+		panic(err) // entries is not positive
+	}
+	c.absent = absent
+	return c
+}
+
+// get returns the value at p, from load when the cache has none that is right. Of errors only NotFound is kept, and that by a cache
+// with absences.
 func (c *current[T]) get(p place, slot int, load func() (T, error)) (T, error) {
 	if c.epochs == nil {
 		return load()
@@ -50,12 +65,31 @@ func (c *current[T]) get(p place, slot int, load func() (T, error)) (T, error) {
 		if m, hit := c.lru.Get(p); hit && m.mark == mark {
 			return m.value, nil
 		}
+		if err := c.absence(p, mark); err != nil {
+			var none T
+			return none, err
+		}
 	}
 	value, err := load()
-	if err == nil && ok && c.fits(value) {
+	switch {
+	case !ok:
+	case err == nil && c.fits(value):
 		c.lru.Add(p, marked[T]{value, mark})
+	case c.absent != nil && len(p.path) <= maxAbsentPath && errs.Is(err, errs.NotFound):
+		c.absent.Add(p, marked[error]{err, mark})
 	}
 	return value, err
+}
+
+// absence is the error of a place at which nothing is; nil when that is not known.
+func (c *current[T]) absence(p place, mark uint64) error {
+	if c.absent == nil {
+		return nil
+	}
+	if m, hit := c.absent.Get(p); hit && m.mark == mark {
+		return m.value
+	}
+	return nil
 }
 
 // caches are what a Manager keeps in memory.
@@ -71,6 +105,10 @@ const (
 	maxAssets = 8192
 	// maxAttributes is the most bytes of attributes of an asset that is kept.
 	maxAttributes = 4 << 10
+	// maxAbsent is how many places are kept at which no asset is, maxAbsentPath how long their paths may be, in bytes: a client makes
+	// them up.
+	maxAbsent     = 8192
+	maxAbsentPath = 512
 	// A document that is kept has at most maxDocument bytes, and all that they may be is 32 MiB.
 	maxDocuments = 256
 	maxDocument  = 128 << 10
@@ -84,7 +122,7 @@ const (
 
 func newCaches(epochs *store.Epochs) caches {
 	return caches{
-		assets:    newCurrent(epochs, maxAssets, func(a content.Asset) bool { return len(a.Attributes) <= maxAttributes }),
+		assets:    newCurrent(epochs, maxAssets, func(a content.Asset) bool { return len(a.Attributes) <= maxAttributes }).withAbsences(maxAbsent),
 		documents: newCurrent(epochs, maxDocuments, func(d format.Document) bool { return len(d.Body) <= maxDocument }),
 		pages:     newCurrent(epochs, maxPages, func(p content.Page) bool { return len(p.Assets) <= maxPage }),
 		bodies:    newBodies(maxBodies),

@@ -54,7 +54,8 @@ type fetch struct {
 	err   error
 }
 
-// tail is how many of the last bytes are held back until all are verified, so that no client takes wrong bytes for a whole file.
+// tail is how many of the last bytes are held back until all are verified, so that no client takes wrong bytes for a whole file. Of a
+// file whose length is not known any byte may be among the last.
 const tail = 32 << 10
 
 // attemptsOfBody is how often the rest of a body is asked for that broke off.

@@ -131,10 +131,14 @@ func (x *exchange) serveFetch(w http.ResponseWriter, r *http.Request, f *fetch) 
 // available tells whether a client may have n bytes. The lock is held.
 func (f *fetch) available(n int64) bool { return f.readable() >= n }
 
-// readable is how many bytes clients may have. The lock is held.
+// readable is how many bytes clients may have. The lock is held. Where the end is known, the first ones need not wait for those that
+// follow.
 func (f *fetch) readable() int64 {
-	if f.complete {
+	switch {
+	case f.complete:
 		return f.size
+	case f.length >= 0:
+		return max(min(f.size, f.length-tail), 0)
 	}
 	return max(f.size-tail, 0)
 }

@@ -59,8 +59,8 @@ func (x *exchange) retake(ctx context.Context, route format.Route, size int64) e
 	return x.manager.parsing.Acquire(context.WithoutCancel(ctx), parsingWeight(size))
 }
 
-// maxAbsent is how many of the things that one upload requires are found to be absent before the others are not looked for.
-const maxAbsent = 100
+// maxLacking is how many of the things that one upload requires are found to be absent before the others are not looked for.
+const maxLacking = 100
 
 // bring brings what the references name to where adopt finds it.
 func (x *exchange) bring(ctx context.Context, lacking []content.Reference) error {
@@ -71,7 +71,7 @@ func (x *exchange) bring(ctx context.Context, lacking []content.Reference) error
 	for _, ref := range lacking {
 		group.Go(func() error {
 			mu.Lock()
-			enough := len(absent) == maxAbsent
+			enough := len(absent) == maxLacking
 			mu.Unlock()
 			if err := ctx.Err(); enough || err != nil {
 				return err
@@ -82,7 +82,7 @@ func (x *exchange) bring(ctx context.Context, lacking []content.Reference) error
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			if len(absent) < maxAbsent {
+			if len(absent) < maxLacking {
 				absent = append(absent, ref)
 			}
 			return nil

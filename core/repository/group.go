@@ -86,16 +86,25 @@ func (m *Manager) without(member string) []*Repository {
 }
 
 // members are the repositories that a group shows, in order, groups among them opened; each is there once. Those that are offline
-// or gone are left out.
+// or gone are left out. The list is shared.
 func (r *Repository) members() []*Repository {
-	return r.leaves(func(r *Repository) bool { return r.config.Online })
+	t := r.manager.table.Load()
+	if list, ok := t.members[r.id]; ok {
+		return list
+	}
+	return t.leaves(r, online)
 }
+
+func online(r *Repository) bool { return r.config.Online }
 
 // leaves are a repository itself or, of a group, its members, in order, groups among them opened; each is there once. Those that are
 // not wanted are left out, groups with all that is in them.
 func (r *Repository) leaves(wanted func(*Repository) bool) []*Repository {
+	return r.manager.table.Load().leaves(r, wanted)
+}
+
+func (t *table) leaves(r *Repository, wanted func(*Repository) bool) []*Repository {
 	var list []*Repository
-	t := r.manager.table.Load()
 	seen := map[int64]bool{}
 	var open func(r *Repository)
 	open = func(r *Repository) {
@@ -136,8 +145,10 @@ func (x *exchange) asked() *Repository {
 func (x *exchange) findMember(ctx context.Context, method string) (found, error) {
 	var failed error
 	absent := assetNotFound(nil)
+	inner := x.as(nil) // for one after the other: nothing is left of those that don't have it
 	for _, member := range x.repo.members() {
-		f, err := x.as(member).findNow(ctx, method)
+		inner.repo = member
+		f, err := inner.findNow(ctx, method)
 		if err == nil {
 			return f, nil
 		}
@@ -161,7 +172,7 @@ func (x *exchange) findNow(ctx context.Context, method string) (found, error) {
 	if err != nil || f.fetch == nil {
 		return f, err
 	}
-	if err := f.fetch.await(ctx, func() bool { return f.fetch.done || f.fetch.complete || f.fetch.size > tail }); err != nil {
+	if err := f.fetch.await(ctx, func() bool { return f.fetch.done || f.fetch.readable() > 0 }); err != nil {
 		return f, err
 	}
 	if err := f.fetch.failed(); err != nil {

@@ -174,20 +174,24 @@ func (r *Repository) answered(res *http.Response) error {
 	return errs.Wrap(errs.BadGateway, fmt.Errorf("status %d", res.StatusCode), "the upstream server of %s gives a wrong answer", r.Name())
 }
 
-// find is found for a proxy.
+// findRemote is find for a proxy.
 func (x *exchange) findRemote(ctx context.Context, method string) (found, error) {
-	r, route := x.repo, x.route
-	a, err := r.asset(ctx, route.Path)
+	a, err := x.repo.asset(ctx, x.route.Path)
 	switch {
-	case err == nil && r.fresh(route, a):
+	case err == nil && x.repo.fresh(x.route, a):
 		return found{x: x, asset: a}, nil
-	case err != nil && !errs.Is(err, errs.NotFound):
+	case errs.Is(err, errs.NotFound):
+		return x.findUpstream(ctx, method, nil)
+	case err != nil:
 		return found{}, err
 	}
-	var stale *content.Asset
-	if err == nil {
-		stale = &a
-	}
+	stale := a // a copy, so that what is fresh needs no memory of its own
+	return x.findUpstream(ctx, method, &stale)
+}
+
+// findUpstream is findRemote for what upstream is to be asked for. stale is the copy that there is; nil for none.
+func (x *exchange) findUpstream(ctx context.Context, method string, stale *content.Asset) (found, error) {
+	r, route := x.repo, x.route
 	if absent := r.upstream.absent.at(route.Path); absent != nil {
 		return x.instead(stale, absent)
 	}

@@ -185,10 +185,12 @@ type table struct {
 	ids        map[int64]*Repository
 	ports      map[int]*Repository
 	subdomains map[string]*Repository
+	// members are what each group shows, by the group's id.
+	members map[int64][]*Repository
 }
 
 func newTable(repositories map[int64]*Repository) *table {
-	t := &table{map[string]*Repository{}, map[int64]*Repository{}, map[int]*Repository{}, map[string]*Repository{}}
+	t := &table{map[string]*Repository{}, map[int64]*Repository{}, map[int]*Repository{}, map[string]*Repository{}, map[int64][]*Repository{}}
 	for _, r := range repositories {
 		t.names[strings.ToLower(r.config.Name)] = r
 		t.ids[r.id] = r
@@ -197,6 +199,11 @@ func newTable(repositories map[int64]*Repository) *table {
 		}
 		if r.access.Subdomain != "" {
 			t.subdomains[strings.ToLower(r.access.Subdomain)] = r
+		}
+	}
+	for id, r := range repositories {
+		if r.config.Group != nil {
+			t.members[id] = t.leaves(r, online)
 		}
 	}
 	return t

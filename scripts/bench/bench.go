@@ -33,6 +33,10 @@ type bench struct {
 	// servers are those that run: repomgr first, then the peer and nginx, if they are wanted.
 	servers  []*server
 	contents *contents
+	// helpers are servers that only some scenarios need, by name.
+	helpers map[string]*server
+	// up is upstream of the proxies, once it runs.
+	up *upstream
 	// unique numbers what is new in a run.
 	unique atomic.Int64
 	// say reports progress.
@@ -48,7 +52,7 @@ func (b *bench) create(name, dir string) (*server, error) {
 	case subject:
 		return newRepomgr(b.repomgr, dir)
 	case peer:
-		return newPeer(dir)
+		return newPeer(peer, dir, "")
 	}
 	return newStatic(dir)
 }
@@ -82,6 +86,33 @@ func (b *bench) stop() {
 	for _, s := range slices.Backward(b.servers) {
 		s.stop()
 	}
+	for _, s := range b.helpers {
+		s.stop()
+	}
+}
+
+// helper is a server that only some scenarios need. It is started when the first of them asks for it.
+func (b *bench) helper(ctx context.Context, name string, create func(dir string) (*server, error)) (*server, error) {
+	if s := b.helpers[name]; s != nil {
+		return s, nil
+	}
+	dir := filepath.Join(b.dir, strings.ReplaceAll(name, " ", "-"))
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return nil, err
+	}
+	s, err := create(dir)
+	if err != nil {
+		return nil, fmt.Errorf("prepare %s: %w", name, err)
+	}
+	if _, err := s.start(ctx, s.main, s.health); err != nil {
+		s.stop()
+		return nil, err
+	}
+	if b.helpers == nil {
+		b.helpers = map[string]*server{}
+	}
+	b.helpers[name] = s
+	return s, nil
 }
 
 // each makes entrants of the registries.
@@ -97,7 +128,7 @@ func (b *bench) each(measure func(ctx context.Context, s *server) (sample, error
 
 // scenarios are all that the flags leave, in the order of the run: what restarts servers comes last.
 func (b *bench) scenarios() []scenario {
-	all := slices.Concat([]scenario{b.machineScenario()}, b.readScenarios(), b.writeScenarios(), b.memoryScenarios(), b.startScenarios())
+	all := slices.Concat([]scenario{b.machineScenario()}, b.readScenarios(), b.writeScenarios(), b.proxyScenarios(), b.memoryScenarios(), b.startScenarios())
 	return slices.DeleteFunc(all, func(s scenario) bool { return !b.only.MatchString(s.name) })
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,6 +26,10 @@ type sample struct {
 	Idle int64 `json:"idle,omitempty"`
 	// Ready is the time from the start of the process to the first answer.
 	Ready float64 `json:"ready,omitempty"`
+	// First is the time from a request to the first byte of content, the median over the operations.
+	First float64 `json:"first,omitempty"`
+	// Fetches is how many requests reached the upstream server.
+	Fetches int `json:"fetches,omitempty"`
 }
 
 // job is work that is done over and over, on several connections at once.
@@ -32,6 +37,8 @@ type job struct {
 	// server is whose CPU and memory count; nil for what is done in this process, which then has no connections.
 	server      *server
 	connections int
+	// address is host:port to connect to; empty for the server's registry.
+	address string
 	// auth is the value of the Authorization header.
 	auth string
 	// worker prepares a connection, before the clock starts.
@@ -66,7 +73,7 @@ func (b *bench) load(ctx context.Context, j job) (sample, error) {
 		var c *conn
 		var err error
 		if j.server != nil {
-			if c, err = dial(ctx, j.server.registry, j.auth, time.Now().Add(b.time+grace)); err != nil {
+			if c, err = dial(ctx, cmp.Or(j.address, j.server.registry), j.auth, time.Now().Add(b.time+grace)); err != nil {
 				return sample{}, err
 			}
 			defer c.close()

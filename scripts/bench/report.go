@@ -40,12 +40,19 @@ func (r result) line(c claim) line {
 	if c.bar == (bar{}) || math.IsNaN(l.Value) || (math.IsNaN(l.Base) && c.base != "" && !c.absolute) {
 		return l
 	}
-	base := l.Base
-	if c.absolute {
+	value, base := l.Value, l.Base
+	if c.above {
+		value -= base
+	}
+	if c.absolute || c.above {
 		base = math.NaN()
 	}
 	var ok bool
-	if l.Bar, ok = c.bar.judge(l.Value, base, l.Limit); !ok {
+	l.Bar, ok = c.bar.judge(value, base, l.Limit)
+	if c.above {
+		l.Bar += " more"
+	}
+	if !ok {
 		l.Verdict = "missed"
 	} else if l.Verdict == "-" {
 		l.Verdict = "ok"

@@ -49,6 +49,7 @@ func rates(perRound ...int) []sample {
 func TestLine(t *testing.T) {
 	plain := claim{metric: perSecond, of: subject, base: peer, limit: static, bar: bar{least: 10}}
 	absolute := claim{name: ": ready", metric: perSecond, of: subject, base: peer, absolute: true, bar: bar{most: 500}}
+	above := claim{name: ": first byte", metric: perSecond, of: subject, base: peer, above: true, bar: bar{most: 5}}
 	tests := []struct {
 		name    string
 		claim   claim
@@ -75,6 +76,18 @@ func TestLine(t *testing.T) {
 		{
 			"the figure itself", absolute, map[string][]sample{subject: rates(600), peer: rates(20)}, "",
 			line{Name: "get: ready", Unit: "/s", Value: 600, Base: 20, Ratio: 30, Limit: math.NaN(), Bar: "<= 500", Verdict: "missed"},
+		},
+		{
+			"what it has more, reached", above, map[string][]sample{subject: rates(24), peer: rates(20)}, "",
+			line{Name: "get: first byte", Unit: "/s", Value: 24, Base: 20, Ratio: 1.2, Limit: math.NaN(), Bar: "<= 5.00 more", Verdict: "ok"},
+		},
+		{
+			"what it has more, missed", above, map[string][]sample{subject: rates(26), peer: rates(20)}, "",
+			line{Name: "get: first byte", Unit: "/s", Value: 26, Base: 20, Ratio: 1.3, Limit: math.NaN(), Bar: "<= 5.00 more", Verdict: "missed"},
+		},
+		{
+			"what it has more, no base", above, map[string][]sample{subject: rates(4)}, "",
+			line{Name: "get: first byte", Unit: "/s", Value: 4, Base: math.NaN(), Ratio: math.NaN(), Limit: math.NaN(), Verdict: "-"},
 		},
 		{
 			"the figure itself, no base", absolute, map[string][]sample{subject: rates(400)}, "",

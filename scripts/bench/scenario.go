@@ -36,6 +36,9 @@ var (
 	peakMB    = metric{"MB", func(s sample) float64 { return float64(s.Peak) / 1e6 }}
 	idleMB    = metric{"MB", func(s sample) float64 { return float64(s.Idle) / 1e6 }}
 	readyMS   = metric{"ms", func(s sample) float64 { return s.Ready * 1e3 }}
+	firstMS   = metric{"ms", func(s sample) float64 { return s.First * 1e3 }}
+	duration  = metric{"s", func(s sample) float64 { return s.Seconds }}
+	requests  = metric{"requests", func(s sample) float64 { return float64(s.Fetches) }}
 )
 
 // claim is a line of the table: a figure, what it is compared with, and the bar.
@@ -49,6 +52,8 @@ type claim struct {
 	bar             bar
 	// absolute: the bar is for the figure, not for its ratio to the base. So it is without a base.
 	absolute bool
+	// above: the bar is for what the figure has more than the base, in the figure's unit.
+	above bool
 }
 
 // bar is what a ratio, or a figure without a base, has to reach. The zero value is none.

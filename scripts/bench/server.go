@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/http"
 	"os"
@@ -37,6 +38,8 @@ type server struct {
 
 	process *process
 	pids    []int
+	// ways are the addresses of further repositories, by name.
+	ways map[string]string
 	fixture
 }
 
@@ -104,10 +107,14 @@ func newRepomgr(binary, dir string) (*server, error) {
 // createRepository creates repomgr's repository over its REST API.
 func (s *server) createRepository(ctx context.Context) error {
 	_, port, _ := strings.Cut(s.registry, ":")
-	body := fmt.Sprintf(`{"name": "images", "online": true,
+	return s.post(ctx, "/repositories/docker/hosted", fmt.Sprintf(`{"name": "images", "online": true,
  "storage": {"blobStoreName": "default", "strictContentTypeValidation": true, "writePolicy": "ALLOW"},
- "docker": {"v1Enabled": false, "forceBasicAuth": false, "httpPort": %s}}`, port)
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+s.main+"/service/rest/v1/repositories/docker/hosted", strings.NewReader(body))
+ "docker": {"v1Enabled": false, "forceBasicAuth": false, "httpPort": %s}}`, port))
+}
+
+// post creates something by repomgr's REST API.
+func (s *server) post(ctx context.Context, path, body string) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+s.main+"/service/rest/v1"+path, strings.NewReader(body))
 	if err != nil {
 		return err
 	}
@@ -119,19 +126,21 @@ func (s *server) createRepository(ctx context.Context) error {
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusCreated {
-		return fmt.Errorf("create a repository: %s", response.Status)
+		text, _ := io.ReadAll(io.LimitReader(response.Body, 300))
+		return fmt.Errorf("create a repository: %s: %s", response.Status, text)
 	}
 	return nil
 }
 
-// newPeer is docker-registry with blobs in files, its cache of blob descriptors in memory, without authentication and logs.
-func newPeer(dir string) (*server, error) {
+// newPeer is docker-registry with blobs in files, its cache of blob descriptors in memory, without authentication and logs. With a
+// remote, it is a proxy of the registry at that URL.
+func newPeer(name, dir, remote string) (*server, error) {
 	binary, err1 := exec.LookPath("docker-registry")
 	port, err2 := freePort()
 	if err := errors.Join(err1, err2); err != nil {
 		return nil, err
 	}
-	s := &server{name: peer, dir: dir, death: syscall.SIGKILL, main: address(port), health: "/v2/", registry: address(port)}
+	s := &server{name: name, dir: dir, death: syscall.SIGKILL, main: address(port), health: "/v2/", registry: address(port)}
 	config := filepath.Join(dir, "config.yml")
 	text := fmt.Sprintf(`version: 0.1
 log: {level: error, accesslog: {disabled: true}}
@@ -141,6 +150,9 @@ storage:
   cache: {blobdescriptor: inmemory}
 http: {addr: %q}
 `, filepath.Join(dir, "data"), s.registry)
+	if remote != "" {
+		text += fmt.Sprintf("proxy: {remoteurl: %q}\n", remote)
+	}
 	s.command = func() *exec.Cmd {
 		cmd := exec.Command(binary, "serve", config)
 		cmd.Dir = dir
@@ -152,16 +164,24 @@ http: {addr: %q}
 
 // newStatic is nginx with files of the same sizes, sent by sendfile: what the machine can do when a server looks up nothing.
 func newStatic(dir string) (*server, error) {
-	// Debian has it where only root's PATH leads.
-	binary, err1 := exec.LookPath("nginx")
-	if err1 != nil {
-		binary, err1 = exec.LookPath("/usr/sbin/nginx")
-	}
-	port, err2 := freePort()
-	if err := errors.Join(err1, err2); err != nil {
+	port, err := freePort()
+	if err != nil {
 		return nil, err
 	}
-	s := &server{name: static, dir: dir, death: syscall.SIGTERM, main: address(port), health: "/ready", registry: address(port)}
+	return newNginx(static, dir, address(port), fmt.Sprintf("access_log off;\n\tserver { listen %s; root data; }", address(port)))
+}
+
+// newNginx is nginx that sends the files in data by sendfile. sites are directives of its http block.
+func newNginx(name, dir, registry, sites string) (*server, error) {
+	// Debian has it where only root's PATH leads.
+	binary, err := exec.LookPath("nginx")
+	if err != nil {
+		binary, err = exec.LookPath("/usr/sbin/nginx")
+	}
+	if err != nil {
+		return nil, err
+	}
+	s := &server{name: name, dir: dir, death: syscall.SIGTERM, main: registry, health: "/ready", registry: registry}
 	user := ""
 	if os.Geteuid() == 0 {
 		user = "user root;" // else its workers can't read our directory
@@ -174,15 +194,14 @@ pid nginx.pid;
 error_log stderr error;
 events { worker_connections 1024; }
 http {
-	access_log off;
 	default_type application/octet-stream;
 	sendfile on;
 	tcp_nopush on;
 	keepalive_requests 1000000000;
 	client_body_temp_path temp; proxy_temp_path temp; fastcgi_temp_path temp; uwsgi_temp_path temp; scgi_temp_path temp;
-	server { listen %s; root data; }
+	%s
 }
-`, user, s.registry)
+`, user, sites)
 	s.command = func() *exec.Cmd {
 		return exec.Command(binary, "-p", dir, "-c", config, "-e", "stderr")
 	}

@@ -21,12 +21,14 @@ type source struct {
 	gets    atomic.Int64
 	// sized: it says how much there is to come.
 	sized bool
-	// gate lets half of the content pass, and all of it once it is closed.
-	gate chan struct{}
+	// gate lets the first bytes of the content pass, half of it unless the test says otherwise, and all of it once it is closed.
+	gate  chan struct{}
+	first int
 }
 
 func newSource(t *testing.T, sized bool) *source {
 	s := &source{content: bytes.Repeat([]byte("0123456789abcdef"), 1<<18), sized: sized, gate: make(chan struct{})}
+	s.first = len(s.content) / 2
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/octet-stream")
 		if s.sized {
@@ -36,12 +38,11 @@ func newSource(t *testing.T, sized bool) *source {
 			return
 		}
 		s.gets.Add(1)
-		half := len(s.content) / 2
-		_, _ = w.Write(s.content[:half])
+		_, _ = w.Write(s.content[:s.first])
 		_ = http.NewResponseController(w).Flush()
 		select {
 		case <-s.gate:
-			_, _ = w.Write(s.content[half:])
+			_, _ = w.Write(s.content[s.first:])
 		case <-r.Context().Done():
 		}
 	}))
@@ -132,6 +133,62 @@ func TestFetch_Once(t *testing.T) {
 				t.Errorf("upstream was asked %d times", n)
 			}
 			checkRead(t, s, Stored{Path: "/large", Body: up.content, ContentType: "application/octet-stream"})
+		})
+	}
+}
+
+// TestFetch_FirstBytes: when it is known how much there is to come, clients have what upstream has sent, however little that is, but
+// for the end, which is held back.
+func TestFetch_FirstBytes(t *testing.T) {
+	const total, held = 4 << 20, 32 << 10
+	tests := []struct {
+		name       string
+		sent, want int
+	}{
+		{"one", 1, 1},
+		{"a few", 1000, 1000},
+		{"all but those held back", total - held, total - held},
+		{"all but one", total - 1, total - held},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			up := newSource(t, true)
+			up.first = tt.sent
+			s := newServer(t, plain{})
+			s.Create(proxyOf(up.Server, Suite{}))
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			r, err := http.NewRequestWithContext(ctx, http.MethodGet, s.Serve().URL+"/repository/"+repositoryName+"/large", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.SetBasicAuth(Admin, Admin)
+			res, err := http.DefaultClient.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer res.Body.Close()
+			got := make([]byte, tt.want)
+			if n, err := io.ReadFull(res.Body, got); err != nil || !bytes.Equal(got, up.content[:tt.want]) {
+				t.Fatalf("%d bytes, %v", n, err)
+			}
+			more := make(chan int64, 1)
+			go func() {
+				n, err := io.Copy(io.Discard, res.Body)
+				if err != nil {
+					t.Error(err)
+				}
+				more <- n
+			}()
+			select {
+			case n := <-more:
+				t.Fatalf("%d bytes more before upstream has sent all", n)
+			case <-time.After(50 * time.Millisecond):
+			}
+			close(up.gate)
+			if n := <-more; n != int64(total-tt.want) {
+				t.Errorf("%d bytes more, want %d", n, total-tt.want)
+			}
 		})
 	}
 }
