@@ -108,7 +108,7 @@ func Start(ctx context.Context, cfg config.Config, log *slog.Logger, version str
 	if err != nil {
 		return nil, err
 	}
-	if err := preset(ctx, cfg, db, repositories); err != nil {
+	if err := preset(ctx, cfg, db, repositories, log); err != nil {
 		return nil, err
 	}
 	if err := a.jobs(ctx, background, cfg, db, stores, log); err != nil {

@@ -80,14 +80,143 @@ func TestEmptyStart(t *testing.T) {
 }
 
 func TestPreset(t *testing.T) {
-	dir, port := t.TempDir(), freePort(t)
-	change := func(c *config.Config) { c.Presets, c.PresetDockerPort = []string{"docker"}, port }
+	dir, port, group := t.TempDir(), freePort(t), freePort(t)
+	change := func(c *config.Config) {
+		c.Presets, c.PresetDockerPort, c.PresetDockerGroupPort = []string{"docker"}, port, group
+	}
 	for range 2 { // the second start finds what the first made
-		_, stop := start(t, dir, change)
-		if status, body := request(t, "GET", fmt.Sprintf("http://127.0.0.1:%d/v2/", port), ""); status != 200 {
-			t.Errorf("GET /v2/: %d %s", status, body)
+		base, stop := start(t, dir, change)
+		for _, port := range []int{port, group} {
+			if status, body := request(t, "GET", fmt.Sprintf("http://127.0.0.1:%d/v2/", port), ""); status != 200 {
+				t.Errorf("GET /v2/: %d %s", status, body)
+			}
+		}
+		if got, want := presetNames(t, base), "docker-all docker-hosted docker-hub"; got != want {
+			t.Errorf("repositories %q, want %q", got, want)
 		}
 		stop()
+	}
+	base, stop := start(t, dir, change)
+	if status, body := request(t, "DELETE", base+"/service/rest/v1/repositories/docker-hub", ""); status != 204 {
+		t.Fatal(status, body)
+	}
+	stop()
+	base, _ = start(t, dir, change)
+	if got, want := presetNames(t, base), "docker-all docker-hosted"; got != want {
+		t.Errorf("what was deleted is there again: %q, want %q", got, want)
+	}
+}
+
+// presetNames are the names of the preset's repositories that there are.
+func presetNames(t *testing.T, base string) string {
+	t.Helper()
+	_, body := request(t, "GET", base+"/service/rest/v1/repositories", "")
+	var names []string
+	for _, name := range []string{"docker-all", "docker-hosted", "docker-hub"} {
+		if strings.Contains(body, `"name":"`+name+`"`) {
+			names = append(names, name)
+		}
+	}
+	return strings.Join(names, " ")
+}
+
+// TestPreset_Settings: what clients, and admins who come from Nexus, find.
+func TestPreset_Settings(t *testing.T) {
+	port, group := freePort(t), freePort(t)
+	base, _ := start(t, t.TempDir(), func(c *config.Config) {
+		c.Presets, c.PresetDockerPort, c.PresetDockerGroupPort = []string{"docker"}, port, group
+	})
+	for _, test := range []struct {
+		path string
+		want []string
+	}{
+		{"docker/hosted/docker-hosted", []string{`"forceBasicAuth":true`, fmt.Sprintf(`"httpPort":%d`, port), `"pathEnabled":true`}},
+		{"docker/proxy/docker-hub", []string{
+			`"remoteUrl":"https://registry-1.docker.io"`, `"contentMaxAge":-1`, `"metadataMaxAge":1440`, `"indexType":"HUB"`,
+			`"enabled":true`, `"autoBlock":true`, `"forceBasicAuth":false`, `"pathEnabled":true`, `"httpPort":null`,
+		}},
+		{"docker/group/docker-all", []string{
+			`"memberNames":["docker-hosted","docker-hub"]`, `"writableMember":"docker-hosted"`, fmt.Sprintf(`"httpPort":%d`, group), `"forceBasicAuth":false`,
+		}},
+	} {
+		status, body := request(t, "GET", base+"/service/rest/v1/repositories/"+test.path, "")
+		for _, want := range test.want {
+			if status != 200 || !strings.Contains(body, want) {
+				t.Errorf("%s: %d %s, want %s", test.path, status, body, want)
+			}
+		}
+	}
+	// Nobody reads without signing in unless an admin says so.
+	resp, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/v2/_catalog", group))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != 401 || !strings.HasPrefix(resp.Header.Get("WWW-Authenticate"), "Bearer ") {
+		t.Errorf("anonymous: %s %s", resp.Status, resp.Header.Get("WWW-Authenticate"))
+	}
+}
+
+// TestPreset_PortTaken: what another program has keeps neither the server nor the other repositories from working.
+func TestPreset_PortTaken(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	for _, name := range []string{"hosted", "group"} {
+		t.Run(name, func(t *testing.T) {
+			port, group := freePort(t), taken.Addr().(*net.TCPAddr).Port
+			open := port
+			if name == "hosted" {
+				port, group = group, port
+			}
+			base, _ := start(t, t.TempDir(), func(c *config.Config) {
+				c.Presets, c.PresetDockerPort, c.PresetDockerGroupPort = []string{"docker"}, port, group
+			})
+			if status, body := request(t, "GET", fmt.Sprintf("http://127.0.0.1:%d/v2/", open), ""); status != 200 {
+				t.Errorf("the other port: %d %s", status, body)
+			}
+			if got, want := presetNames(t, base), "docker-all docker-hosted docker-hub"; got != want {
+				t.Errorf("repositories %q, want %q", got, want)
+			}
+		})
+	}
+}
+
+// TestPreset_Later: a server has the group's port, or its name, for something else before it gets the preset.
+func TestPreset_Later(t *testing.T) {
+	for _, test := range []struct {
+		name       string
+		repository string
+		group      bool // the group has the port all the same, once the other repository has left it
+	}{
+		{"port of another repository", "team", true},
+		{"name of another repository", "docker-all", false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			dir, port, group := t.TempDir(), freePort(t), freePort(t)
+			change := func(c *config.Config) {
+				c.Presets, c.PresetDockerPort, c.PresetDockerGroupPort = []string{"docker"}, port, group
+			}
+			base, stop := start(t, dir, nil)
+			if status, body := request(t, "POST", base+"/service/rest/v1/repositories/docker/hosted", dockerHosted(test.repository, group)); status != 201 {
+				t.Fatal(status, body)
+			}
+			stop()
+			base, stop = start(t, dir, change)
+			if got, want := presetNames(t, base), "docker-hosted docker-hub"; test.group && got != want {
+				t.Errorf("repositories %q, want %q", got, want)
+			}
+			if status, body := request(t, "DELETE", base+"/service/rest/v1/repositories/"+test.repository, ""); status != 204 {
+				t.Fatal(status, body)
+			}
+			stop()
+			base, _ = start(t, dir, change)
+			if got := presetNames(t, base); strings.Contains(got, "docker-all") != test.group {
+				t.Errorf("repositories %q", got)
+			}
+		})
 	}
 }
 

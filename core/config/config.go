@@ -15,8 +15,8 @@ type Config struct {
 	Listen string
 	// Presets are the names of the presets to set up at the start: "docker".
 	Presets []string
-	// PresetDockerPort is the connector port of the docker preset's repository.
-	PresetDockerPort int
+	// PresetDockerPort and PresetDockerGroupPort are the connector ports of the docker preset's hosted repository and of its group.
+	PresetDockerPort, PresetDockerGroupPort int
 	// AdminPassword is the administrator's at the first start; empty means a random one.
 	AdminPassword string
 	// Anonymous lets callers in who don't sign in; it counts at the first start.
@@ -67,11 +67,14 @@ func Settings() []Setting {
 			Help: "Address of the main port: REST API, UI and /repository/.",
 			bind: func(c *Config) value { return text(&c.Listen, isAddress) }},
 		{Key: "preset", Env: "REPOMGR_PRESET", Flag: "preset", Allowed: "a list of: docker",
-			Help: "Repositories to create at the start unless they exist. `docker`: a hosted Docker repository on a port of its own.",
+			Help: "Repositories to create at the start unless they exist. `docker`: `docker-hosted`, `docker-hub` (a proxy of Docker Hub) and `docker-all` (a group of both).",
 			bind: func(c *Config) value { return list(&c.Presets, "docker") }},
 		{Key: "presets.docker.port", Env: "REPOMGR_PRESET_DOCKER_PORT", Default: "8082", Allowed: "a port, 1 to 65535",
-			Help: "Port of the docker preset's repository, when it is created.",
+			Help: "Port of the docker preset's `docker-hosted`, when it is created.",
 			bind: func(c *Config) value { return port(&c.PresetDockerPort) }},
+		{Key: "presets.docker.group.port", Env: "REPOMGR_PRESET_DOCKER_GROUP_PORT", Default: "8083", Allowed: "a port, 1 to 65535",
+			Help: "Port of the docker preset's `docker-all`, when it is created.",
+			bind: func(c *Config) value { return port(&c.PresetDockerGroupPort) }},
 		{Key: "admin.password", Env: "REPOMGR_ADMIN_PASSWORD", Allowed: "a password", Secret: true,
 			Help: "Password of the user `admin`, at the first start only: later it changes nothing. Without it a random one is written to `admin.password` in the data directory.",
 			bind: func(c *Config) value { return secret(&c.AdminPassword) }},

@@ -81,13 +81,35 @@ func (l *loader) set(s Setting, value, source string) error {
 
 // check looks at settings that must fit together.
 func (l *loader) check() error {
-	_, main, _ := net.SplitHostPort(l.config.Listen)
-	if slices.Contains(l.config.Presets, "docker") && main == strconv.Itoa(l.config.PresetDockerPort) {
-		return fmt.Errorf("%s: presets.docker.port must be another port than that of listen (%s), not %s",
-			l.sources["presets.docker.port"], l.sources["listen"], main)
+	if err := l.checkPresets(); err != nil {
+		return err
 	}
 	if c := l.config; (c.TLSCertificate == "") != (c.TLSKey == "") || c.TLSListen != "" && c.TLSCertificate == "" {
 		return errors.New("tls.certificate and tls.key must be set together, and with tls.listen both")
+	}
+	return nil
+}
+
+// checkPresets looks at the ports of the presets' repositories, which must be there for them alone. The group's default is no cause
+// not to start: there are servers that use its port for something else, and have had the preset before it had a group.
+func (l *loader) checkPresets() error {
+	if !slices.Contains(l.config.Presets, "docker") {
+		return nil
+	}
+	const hosted, group = "presets.docker.port", "presets.docker.group.port"
+	_, main, _ := net.SplitHostPort(l.config.Listen)
+	for _, p := range []struct {
+		key         string
+		port        int
+		other, than string
+	}{
+		{hosted, l.config.PresetDockerPort, "listen", main},
+		{group, l.config.PresetDockerGroupPort, "listen", main},
+		{group, l.config.PresetDockerGroupPort, hosted, strconv.Itoa(l.config.PresetDockerPort)},
+	} {
+		if p.than == strconv.Itoa(p.port) && (p.key == hosted || l.sources[p.key] != byDefault) {
+			return fmt.Errorf("%s: %s must be another port than that of %s (%s), not %s", l.sources[p.key], p.key, p.other, l.sources[p.other], p.than)
+		}
 	}
 	return nil
 }

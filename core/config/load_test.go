@@ -13,7 +13,7 @@ import (
 
 func defaults() Config {
 	return Config{
-		Data: "./data", Listen: ":8081", PresetDockerPort: 8082, LogLevel: slog.LevelInfo, LogFormat: "text", UploadsExpiry: 24 * time.Hour, TransfersStall: 2 * time.Minute,
+		Data: "./data", Listen: ":8081", PresetDockerPort: 8082, PresetDockerGroupPort: 8083, LogLevel: slog.LevelInfo, LogFormat: "text", UploadsExpiry: 24 * time.Hour, TransfersStall: 2 * time.Minute,
 	}
 }
 
@@ -29,6 +29,11 @@ func TestLoad(t *testing.T) {
 	}{
 		{name: "defaults", want: func(*Config) {}},
 		{name: "empty file", file: "\n# nothing\n", want: func(*Config) {}},
+		{
+			name: "the group's default port for something else", env: []string{"REPOMGR_PRESET=docker", "REPOMGR_PRESET_DOCKER_PORT=8083"},
+			want:    func(c *Config) { c.Presets, c.PresetDockerPort = []string{"docker"}, 8083 },
+			sources: Sources{"preset": "REPOMGR_PRESET", "presets.docker.port": "REPOMGR_PRESET_DOCKER_PORT"},
+		},
 		{name: "empty variable", env: []string{"REPOMGR_LISTEN="}, want: func(*Config) {}},
 		{name: "others' variables", env: []string{"PATH=/bin", "repomgr_x=1", "REPOMGR_TEST_X=1"}, want: func(*Config) {}},
 		{
@@ -43,17 +48,17 @@ func TestLoad(t *testing.T) {
 		},
 		{
 			name: "file",
-			file: "listen: 127.0.0.1:9081\npreset: [docker]\npresets:\n  docker:\n    port: 9082\nadmin: {password: 'a #b'}\nanonymous: true\n" +
+			file: "listen: 127.0.0.1:9081\npreset: [docker]\npresets:\n  docker:\n    port: 9082\n    group: {port: 9083}\nadmin: {password: 'a #b'}\nanonymous: true\n" +
 				"database:\n  url: postgres://u:p@h/d\nlog:\n  level: debug\n  format: json\nuploads:\n  expiry: 90m\n",
 			want: func(c *Config) {
 				*c = Config{
-					Data: c.Data, Listen: "127.0.0.1:9081", Presets: []string{"docker"}, PresetDockerPort: 9082, AdminPassword: "a #b",
+					Data: c.Data, Listen: "127.0.0.1:9081", Presets: []string{"docker"}, PresetDockerPort: 9082, PresetDockerGroupPort: 9083, AdminPassword: "a #b",
 					Anonymous: true, DatabaseURL: "postgres://u:p@h/d", LogLevel: slog.LevelDebug, LogFormat: "json", UploadsExpiry: 90 * time.Minute, TransfersStall: 2 * time.Minute,
 				}
 			},
 			sources: Sources{
-				"listen": "FILE:1", "preset": "FILE:2", "presets.docker.port": "FILE:5", "admin.password": "FILE:6", "anonymous": "FILE:7",
-				"database.url": "FILE:9", "log.level": "FILE:11", "log.format": "FILE:12", "uploads.expiry": "FILE:14",
+				"listen": "FILE:1", "preset": "FILE:2", "presets.docker.port": "FILE:5", "presets.docker.group.port": "FILE:6", "admin.password": "FILE:7",
+				"anonymous": "FILE:8", "database.url": "FILE:10", "log.level": "FILE:12", "log.format": "FILE:13", "uploads.expiry": "FILE:15",
 			},
 		},
 		{
@@ -134,12 +139,12 @@ func TestLoadRefuses(t *testing.T) {
 		{name: "number too large", env: []string{"REPOMGR_PRESET_DOCKER_PORT=99999999999999999999"}, want: `REPOMGR_PRESET_DOCKER_PORT: presets.docker.port must be a port, 1 to 65535, not "99999999999999999999"`},
 		{
 			name: "unknown variable", env: []string{"REPOMGR_LISTN=:1"},
-			want: "environment: unknown variable REPOMGR_LISTN; allowed are REPOMGR_CONFIG, REPOMGR_DATA, REPOMGR_LISTEN, REPOMGR_PRESET, REPOMGR_PRESET_DOCKER_PORT, " +
+			want: "environment: unknown variable REPOMGR_LISTN; allowed are REPOMGR_CONFIG, REPOMGR_DATA, REPOMGR_LISTEN, REPOMGR_PRESET, REPOMGR_PRESET_DOCKER_PORT, REPOMGR_PRESET_DOCKER_GROUP_PORT, " +
 				"REPOMGR_ADMIN_PASSWORD, REPOMGR_ANONYMOUS, REPOMGR_DATABASE_URL, REPOMGR_LOG_LEVEL, REPOMGR_LOG_FORMAT, REPOMGR_TLS_CERTIFICATE, REPOMGR_TLS_KEY, REPOMGR_TLS_LISTEN, REPOMGR_UPLOADS_EXPIRY, REPOMGR_TRANSFERS_STALL",
 		},
 		{
 			name: "a port that Kubernetes didn't set", env: []string{"REPOMGR_PORT=9000"},
-			want: "environment: unknown variable REPOMGR_PORT; allowed are REPOMGR_CONFIG, REPOMGR_DATA, REPOMGR_LISTEN, REPOMGR_PRESET, REPOMGR_PRESET_DOCKER_PORT, " +
+			want: "environment: unknown variable REPOMGR_PORT; allowed are REPOMGR_CONFIG, REPOMGR_DATA, REPOMGR_LISTEN, REPOMGR_PRESET, REPOMGR_PRESET_DOCKER_PORT, REPOMGR_PRESET_DOCKER_GROUP_PORT, " +
 				"REPOMGR_ADMIN_PASSWORD, REPOMGR_ANONYMOUS, REPOMGR_DATABASE_URL, REPOMGR_LOG_LEVEL, REPOMGR_LOG_FORMAT, REPOMGR_TLS_CERTIFICATE, REPOMGR_TLS_KEY, REPOMGR_TLS_LISTEN, REPOMGR_UPLOADS_EXPIRY, REPOMGR_TRANSFERS_STALL",
 		},
 		{name: "variable", env: []string{"REPOMGR_LISTEN=8081"}, want: `REPOMGR_LISTEN: listen must be host:port or :port, not "8081"`},
@@ -161,6 +166,14 @@ func TestLoadRefuses(t *testing.T) {
 		{
 			name: "one port for two", env: []string{"REPOMGR_PRESET=docker"}, flags: Flags{"listen": ":8082"},
 			want: "default: presets.docker.port must be another port than that of listen (--listen), not 8082",
+		},
+		{
+			name: "the group's port for two", env: []string{"REPOMGR_PRESET=docker", "REPOMGR_PRESET_DOCKER_GROUP_PORT=8083"}, flags: Flags{"listen": ":8083"},
+			want: "REPOMGR_PRESET_DOCKER_GROUP_PORT: presets.docker.group.port must be another port than that of listen (--listen), not 8083",
+		},
+		{
+			name: "one port for two repositories", env: []string{"REPOMGR_PRESET=docker", "REPOMGR_PRESET_DOCKER_PORT=9000", "REPOMGR_PRESET_DOCKER_GROUP_PORT=9000"},
+			want: "REPOMGR_PRESET_DOCKER_GROUP_PORT: presets.docker.group.port must be another port than that of presets.docker.port (REPOMGR_PRESET_DOCKER_PORT), not 9000",
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {

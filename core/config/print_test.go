@@ -32,6 +32,8 @@ func TestPrint(t *testing.T) {
 		`presets:`,
 		`  docker:`,
 		`    port: 8082 | default`,
+		`    group:`,
+		`      port: 8083 | default`,
 		`admin:`,
 		`  password: "********" | REPOMGR_ADMIN_PASSWORD`,
 		`anonymous: false | default`,

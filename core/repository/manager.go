@@ -63,7 +63,8 @@ type Manager struct {
 	mu           sync.Mutex
 	repositories map[int64]*Repository
 	connectors   map[int]Connector
-	closed       bool
+	// started tells whether connectors are open, or were tried.
+	started, closed bool
 }
 
 // maxParsing is how many bytes of documents are parsed and recorded at once, each counted parsingCost times: that is what they
@@ -118,6 +119,7 @@ const retryPort = 5 * time.Second
 func (m *Manager) Start(ctx context.Context) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.started = true
 	if !m.openAll(slog.LevelError) {
 		go m.retry(ctx)
 	}
@@ -233,7 +235,8 @@ func (m *Manager) byID(id int64) *Repository { return m.table.Load().ids[id] }
 
 func notFound() error { return errs.New(errs.NotFound, "Repository not found") }
 
-// Create makes a repository. Its connector is open when Create returns; nothing has changed when it fails.
+// Create makes a repository. Its connector is open when Create returns, or, before Start, will be opened by that; nothing has
+// changed when it fails.
 func (m *Manager) Create(ctx context.Context, c Config) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -310,6 +313,9 @@ func (m *Manager) change(r *Repository, save func() error) error {
 		}
 	}
 	for _, port := range r.ports() {
+		if !m.started {
+			break
+		}
 		f, err := m.openFor(r, port)
 		if err != nil && m.had(r, port) {
 			// It was not to be had before either: that must not stand in the way of another change.

@@ -34,6 +34,8 @@ type Server struct {
 	URL string
 	// Registry is where the docker connector of the preset listens, "127.0.0.1:port"; empty without the preset.
 	Registry string
+	// Group is where the connector of the preset's group listens.
+	Group string
 	// Data is its data directory.
 	Data string
 	// User and Password are the administrator's.
@@ -75,7 +77,7 @@ func StartServer(t testing.TB, options ServerOptions) *Server {
 	for range 3 {
 		s.URL = fmt.Sprintf("http://127.0.0.1:%d", FreePort(t))
 		if options.Preset == "docker" {
-			s.Registry = fmt.Sprintf("127.0.0.1:%d", FreePort(t))
+			s.Registry, s.Group = fmt.Sprintf("127.0.0.1:%d", FreePort(t)), fmt.Sprintf("127.0.0.1:%d", FreePort(t))
 		}
 		// Another test process may have taken the port in the meantime.
 		if err = s.start(); !errors.Is(err, errEnded) || !strings.Contains(s.log.tail(), "address already in use") {
@@ -110,7 +112,8 @@ func (s *Server) start() error {
 	cmd.Env = environ("REPOMGR_", "REPOMGR_ADMIN_PASSWORD="+s.Password)
 	if s.Registry != "" {
 		_, port, _ := strings.Cut(s.Registry, ":")
-		cmd.Env = append(cmd.Env, "REPOMGR_PRESET_DOCKER_PORT="+port)
+		_, group, _ := strings.Cut(s.Group, ":")
+		cmd.Env = append(cmd.Env, "REPOMGR_PRESET_DOCKER_PORT="+port, "REPOMGR_PRESET_DOCKER_GROUP_PORT="+group)
 	}
 	cmd.Env = append(cmd.Env, s.options.Env...)
 

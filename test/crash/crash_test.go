@@ -108,8 +108,9 @@ func killStart(t *testing.T, s *testenv.Server, after time.Duration, env ...stri
 	defer cancel()
 	cmd := exec.CommandContext(ctx, testenv.Binary(t), "serve", "--data", s.Data, "--listen", strings.TrimPrefix(s.URL, "http://"), "--preset", "docker")
 	_, port, _ := strings.Cut(s.Registry, ":")
+	_, group, _ := strings.Cut(s.Group, ":")
 	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "REPOMGR_") })
-	cmd.Env = append(append(cmd.Env, "REPOMGR_ADMIN_PASSWORD="+s.Password, "REPOMGR_PRESET_DOCKER_PORT="+port), env...)
+	cmd.Env = append(append(cmd.Env, "REPOMGR_ADMIN_PASSWORD="+s.Password, "REPOMGR_PRESET_DOCKER_PORT="+port, "REPOMGR_PRESET_DOCKER_GROUP_PORT="+group), env...)
 	out, err := cmd.CombinedOutput()
 	if ctx.Err() == nil {
 		t.Errorf("the server ended by itself: %v\n%s", err, out)
@@ -122,6 +123,7 @@ func TestKill_FirstStart(t *testing.T) {
 	for range 3 {
 		s := &testenv.Server{Data: t.TempDir(), Password: "first-start-password"}
 		s.URL, s.Registry = "http://127.0.0.1:"+strconv.Itoa(testenv.FreePort(t)), "127.0.0.1:"+strconv.Itoa(testenv.FreePort(t))
+		s.Group = "127.0.0.1:" + strconv.Itoa(testenv.FreePort(t))
 		for range 4 {
 			killStart(t, s, time.Duration(5+rng.IntN(400))*time.Millisecond)
 		}

@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/opencontainers/go-digest"
+
+	"github.com/repomgr/repomgr/internal/testenv"
 )
 
 const (
@@ -45,13 +47,22 @@ func layer(t *testing.T, size int) string {
 	return name
 }
 
+func withBasic(t *testing.T) upstream {
+	return newRegistry(t, testenv.RegistryOptions{User: user, Password: password})
+}
+
+func withBearer(t *testing.T) upstream {
+	return newRegistry(t, testenv.RegistryOptions{User: user, Password: password, Tokens: true})
+}
+
 // upstreams are those that a proxy is tried with.
 func upstreams(t *testing.T, test func(t *testing.T, u upstream)) {
 	for name, start := range map[string]func(t *testing.T) upstream{
-		"docker-registry":            func(t *testing.T) upstream { return newRegistry(t, false) },
-		"docker-registry with basic": func(t *testing.T) upstream { return newRegistry(t, true) },
-		"repomgr with basic":         func(t *testing.T) upstream { return newRepomgr(t, true) },
-		"repomgr with bearer":        func(t *testing.T) upstream { return newRepomgr(t, false) },
+		"docker-registry":             func(t *testing.T) upstream { return newRegistry(t, testenv.RegistryOptions{}) },
+		"docker-registry with basic":  withBasic,
+		"docker-registry with bearer": withBearer,
+		"repomgr with basic":          func(t *testing.T) upstream { return newRepomgr(t, true) },
+		"repomgr with bearer":         func(t *testing.T) upstream { return newRepomgr(t, false) },
 	} {
 		t.Run(name, func(t *testing.T) { t.Parallel(); test(t, start(t)) })
 	}
@@ -275,9 +286,10 @@ func TestDocker(t *testing.T) {
 // Wrong credentials are told as such, and don't hide what is there.
 func TestWrongCredentials(t *testing.T) {
 	for name, start := range map[string]func(t *testing.T) upstream{
-		"docker-registry with basic": func(t *testing.T) upstream { return newRegistry(t, true) },
-		"repomgr with basic":         func(t *testing.T) upstream { return newRepomgr(t, true) },
-		"repomgr with bearer":        func(t *testing.T) upstream { return newRepomgr(t, false) },
+		"docker-registry with basic":  withBasic,
+		"docker-registry with bearer": withBearer,
+		"repomgr with basic":          func(t *testing.T) upstream { return newRepomgr(t, true) },
+		"repomgr with bearer":         func(t *testing.T) upstream { return newRepomgr(t, false) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -292,7 +304,7 @@ func TestWrongCredentials(t *testing.T) {
 			c.run("validate", "--remote", s.host+"/all/app:2")
 			status, _, body := call(t, "GET", s.host+"/v2/all/app/manifests/1", "", "")
 			// Who gives tokens to everybody doesn't tell what isn't there from what isn't shown.
-			if status != 503 && !(name == "repomgr with bearer" && status == 404) {
+			if status != 503 && !(strings.HasSuffix(name, "with bearer") && status == 404) {
 				t.Errorf("%d %s", status, body)
 			}
 		})

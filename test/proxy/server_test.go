@@ -8,17 +8,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
-
-	"golang.org/x/crypto/bcrypt"
 
 	"github.com/repomgr/repomgr/core/format"
 	"github.com/repomgr/repomgr/core/remote"
@@ -153,53 +148,15 @@ type upstream struct {
 	stop                   func()
 }
 
-// newRegistry starts Debian's docker-registry, with basic authentication or none.
-func newRegistry(t *testing.T, secure bool) upstream {
+// newRegistry starts Debian's docker-registry, with an account or without.
+func newRegistry(t *testing.T, o testenv.RegistryOptions) upstream {
 	t.Helper()
-	program, dir := testenv.Tool(t, "docker-registry"), t.TempDir()
-	host := fmt.Sprintf("127.0.0.1:%d", testenv.FreePort(t))
-	config := fmt.Sprintf(`version: 0.1
-log: {level: error, accesslog: {disabled: true}}
-storage:
-  filesystem: {rootdirectory: %q}
-  delete: {enabled: true}
-http: {addr: %q}
-`, filepath.Join(dir, "data"), host)
-	if secure {
-		hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
-		if err != nil {
-			t.Fatal(err)
-		}
-		write(t, filepath.Join(dir, "htpasswd"), user+":"+string(hash)+"\n")
-		config += fmt.Sprintf("auth: {htpasswd: {realm: registry, path: %q}}\n", filepath.Join(dir, "htpasswd"))
+	r := testenv.StartRegistry(t, o)
+	u := upstream{host: r.Host, prefix: r.Host, url: "http://" + r.Host, credentials: o.User != "", stop: r.Stop}
+	if o.Tokens { // crane takes tokens only of the registry's own host and port
+		u.host, u.prefix = r.Open, r.Open
 	}
-	write(t, filepath.Join(dir, "config.yml"), config)
-	cmd := exec.Command(program, "serve", filepath.Join(dir, "config.yml"))
-	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, t.Output(), t.Output()
-	cmd.Env = []string{"HOME=" + dir, "OTEL_TRACES_EXPORTER=none"}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	stopped := false
-	stop := func() {
-		if !stopped {
-			stopped = true
-			_ = cmd.Process.Kill()
-			<-ended
-		}
-	}
-	t.Cleanup(stop)
-	for range 200 {
-		if c, err := net.Dial("tcp", host); err == nil {
-			c.Close()
-			return upstream{host: host, prefix: host, url: "http://" + host, credentials: secure, stop: stop}
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	t.Fatal("docker-registry does not start")
-	return upstream{}
+	return u
 }
 
 // newRepomgr starts a repomgr whose repository asks for basic authentication, or for tokens.
@@ -209,13 +166,6 @@ func newRepomgr(t *testing.T, forceBasic bool) upstream {
 	s.hosted(t, "images", forceBasic)
 	return upstream{
 		host: s.host, prefix: s.host + "/images", url: "http://" + s.host + "/repository/images/", credentials: true, referrers: true, stop: s.stop,
-	}
-}
-
-func write(t *testing.T, name, body string) {
-	t.Helper()
-	if err := os.WriteFile(name, []byte(body), 0o600); err != nil {
-		t.Fatal(err)
 	}
 }
 
