@@ -10,7 +10,7 @@ const proxyBody = `{"name":"hub","online":true,"storage":{"blobStoreName":"defau
 	`"httpClient":{"blocked":true,"autoBlock":false,"connection":{"retries":0,"userAgentSuffix":"x","timeout":3600,` +
 	`"enableCircularRedirects":true,"enableCookies":true,"useTrustStore":true},` +
 	`"authentication":{"type":"username","username":"jane","password":"hidden","preemptive":false}},` +
-	`"routingRule":"rule","docker":{"v1Enabled":false,"forceBasicAuth":false,"httpPort":8084},` +
+	`"routingRule":"","docker":{"v1Enabled":false,"forceBasicAuth":false,"httpPort":8084},` +
 	`"dockerProxy":{"indexType":"custom","indexUrl":"https://index.test","cacheForeignLayers":true,"foreignLayerUrlWhitelist":[".*"]},` +
 	`"format":"x","type":"y","url":"z"}`
 

@@ -495,7 +495,7 @@ func (x *exchange) source(ctx context.Context, route format.Route, from format.L
 	if repo == nil || repo.plugin != x.repo.plugin {
 		return content.Asset{}, gone
 	}
-	for _, member := range repo.members() {
+	for _, member := range repo.showing(question{path: from.Path}) {
 		a, err := member.asset(ctx, from.Path)
 		if err != nil && !errs.Is(err, errs.NotFound) {
 			return a, err
@@ -531,7 +531,8 @@ func (x *exchange) holder(ctx context.Context, route format.Route, gone error) (
 		if repo == nil {
 			continue
 		}
-		if x.mountable(repo, a) || x.front != nil && slices.Contains(x.front.members(), repo) && x.mountable(x.front, a) {
+		q := question{path: a.Path}
+		if repo.rule.allows(q) && x.mountable(repo, a) || x.front != nil && x.front.shows(repo, q) && x.mountable(x.front, a) {
 			return a, nil
 		}
 	}
@@ -557,7 +558,7 @@ func (x *exchange) adopt(tx *store.Tx, gone []content.Reference) (rest []content
 }
 
 func (x *exchange) adoptOne(tx *store.Tx, ref content.Reference) (bool, error) {
-	for _, member := range x.front.members() {
+	for _, member := range x.front.showing(question{path: ref.Path}) {
 		a, err := tx.Asset(member.id, ref.Path)
 		if err == nil && a.Digest == ref.To && x.mountable(x.front, a) {
 			err = tx.Touch(a)

@@ -262,6 +262,12 @@ func (x *exchange) substitute(ctx context.Context, missing error) (format.Docume
 	if !ok {
 		return format.Document{}, missing
 	}
+	if !x.asked().shows(x.repo, question{path: asset.Path}) {
+		if errs.Is(missing, errs.NotFound) {
+			return otherwise, nil
+		}
+		return format.Document{}, missing
+	}
 	inner := *x
 	inner.route = asset
 	doc, err := inner.wholeDocument(ctx)

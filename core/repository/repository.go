@@ -74,6 +74,8 @@ type Repository struct {
 	proxySettings any
 	// upstream is a proxy's; nil for the others.
 	upstream *upstream
+	// rule says which paths are served; nil is all.
+	rule *rule
 	// invalidated: what a proxy checked before is stale, in milliseconds since 1970.
 	invalidated *atomic.Int64
 	// invalidations counts them; each is counted before its time is taken.
