@@ -612,6 +612,12 @@ type ProxyRequest struct {
 // RawAttributes defines model for RawAttributes.
 type RawAttributes struct {
 	ContentDisposition RawAttributesContentDisposition `json:"contentDisposition"`
+
+	// ExcludedQueryParameters Absent when there are none.
+	ExcludedQueryParameters *[]string `json:"excludedQueryParameters,omitempty"`
+
+	// ForwardQueryParameters Absent unless it was set.
+	ForwardQueryParameters *bool `json:"forwardQueryParameters,omitempty"`
 }
 
 // RawAttributesContentDisposition defines model for RawAttributes.ContentDisposition.
@@ -641,6 +647,14 @@ type RawRequest struct {
 	//
 	// Example: INLINE
 	ContentDisposition *string `json:"contentDisposition,omitempty"`
+
+	// ExcludedQueryParameters For proxies: the names of parameters that are not sent on, and make no other file.
+	//
+	// Example: ["token"]
+	ExcludedQueryParameters *[]string `json:"excludedQueryParameters,omitempty"`
+
+	// ForwardQueryParameters For proxies: whether the query of a request is sent on to the upstream server. Then a path has a file for each query.
+	ForwardQueryParameters *bool `json:"forwardQueryParameters,omitempty"`
 }
 
 // RepositoryName Unique, ignoring case.

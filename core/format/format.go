@@ -88,6 +88,9 @@ type Route struct {
 	MaxSize int64
 	// Metadata: a proxy looks at the age of metadata, in place of that of content, to decide whether its copy is fresh.
 	Metadata bool
+	// Source is the path and query that upstream is asked for in place of Path. The core sets it, for proxies, where a Forwarder forwards
+	// the request's query: then Path is the path with that query, an asset of its own.
+	Source *url.URL
 	// Aliases are further names that an upload gives its bytes; Ingest makes records of them.
 	Aliases []string
 	// List is the question of a Query route.
@@ -335,6 +338,13 @@ type Remoter interface {
 	Remote(route Route, base *url.URL) remote.Request
 	// Authorizer answers challenges of the upstream server at base; nil leaves that to the core.
 	Authorizer(base *url.URL) remote.Authorizer
+}
+
+// Forwarder is a format whose proxies may send the query of a request on to the upstream server.
+type Forwarder interface {
+	// Forward is the query for upstream, without its question mark and with all others escaped, for a request of the route with the query given.
+	// It is the same for all queries that mean the same. ok is false for a repository that forwards none.
+	Forward(route Route, query string, repo Repository) (forwarded string, ok bool, err error)
 }
 
 // Comparer is a format whose upstream servers say in the answer to a HEAD which bytes they have.

@@ -29,6 +29,10 @@ type found struct {
 func (x *exchange) find(ctx context.Context, method string) (found, error) {
 	switch x.repo.config.Type {
 	case Proxy:
+		x, err := x.forwarding()
+		if err != nil {
+			return found{}, err
+		}
 		return x.findRemote(ctx, method)
 	case Group:
 		return x.findMember(ctx, method)

@@ -33,6 +33,7 @@ type plugin struct {
 	rewriter  format.Rewriter
 	entrance  format.Entrance
 	remoter   format.Remoter
+	forwarder format.Forwarder
 	comparer  format.Comparer
 	paginator format.Paginator
 	merger    format.Merger
@@ -52,6 +53,7 @@ func newPlugin(f format.Format) *plugin {
 	p.rewriter, _ = f.(format.Rewriter)
 	p.entrance, _ = f.(format.Entrance)
 	p.remoter, _ = f.(format.Remoter)
+	p.forwarder, _ = f.(format.Forwarder)
 	p.comparer, _ = f.(format.Comparer)
 	p.paginator, _ = f.(format.Paginator)
 	p.merger, _ = f.(format.Merger)
