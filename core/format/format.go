@@ -54,6 +54,9 @@ type Descriptor struct {
 	DeleteStatus int
 	// NamedBy is the kind of the assets that make a name exist: lists of names are made from them.
 	NamedBy string
+	// Answers are the kinds of assets that a proxy keeps of upstream's answers to questions, for example of its lists. They are no files, and
+	// not shown among them.
+	Answers []string
 	// Usage is shell commands, one a line, that show how clients use a repository. "{host}" stands for the host, with its
 	// port, that leads to it, "{address}" for what clients write before a name: the host and maybe a path, "{url}" for the
 	// repository's URL, without a slash at the end.
