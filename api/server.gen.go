@@ -62,6 +62,12 @@ const (
 	Proxy  RepositoryXOType = "proxy"
 )
 
+// Defines values for RoutingRuleMode.
+const (
+	RoutingRuleModeALLOW RoutingRuleMode = "ALLOW"
+	RoutingRuleModeBLOCK RoutingRuleMode = "BLOCK"
+)
+
 // Defines values for UpstreamStateStatus.
 const (
 	ReadyToConnect                  UpstreamStateStatus = "Ready to Connect"
@@ -606,6 +612,12 @@ type ProxyRequest struct {
 // RawAttributes defines model for RawAttributes.
 type RawAttributes struct {
 	ContentDisposition RawAttributesContentDisposition `json:"contentDisposition"`
+
+	// ExcludedQueryParameters Absent when there are none.
+	ExcludedQueryParameters *[]string `json:"excludedQueryParameters,omitempty"`
+
+	// ForwardQueryParameters Absent unless it was set.
+	ForwardQueryParameters *bool `json:"forwardQueryParameters,omitempty"`
 }
 
 // RawAttributesContentDisposition defines model for RawAttributes.ContentDisposition.
@@ -635,6 +647,14 @@ type RawRequest struct {
 	//
 	// Example: INLINE
 	ContentDisposition *string `json:"contentDisposition,omitempty"`
+
+	// ExcludedQueryParameters For proxies: the names of parameters that are not sent on, and make no other file.
+	//
+	// Example: ["token"]
+	ExcludedQueryParameters *[]string `json:"excludedQueryParameters,omitempty"`
+
+	// ForwardQueryParameters For proxies: whether the query of a request is sent on to the upstream server. Then a path has a file for each query.
+	ForwardQueryParameters *bool `json:"forwardQueryParameters,omitempty"`
 }
 
 // RepositoryName Unique, ignoring case.
@@ -694,6 +714,56 @@ type RoleXOResponse struct {
 	//
 	// Example: default
 	Source string `json:"source"`
+}
+
+// RoutingRuleMatchers Regular expressions (RE2 syntax) of at most 1024 bytes, each for a whole path in the repository: with its leading slash, and followed by a question
+// mark and the query if there is one.
+type RoutingRuleMatchers = []string
+
+// RoutingRuleMode `BLOCK` denies the paths that a matcher matches, `ALLOW` those that none matches.
+//
+// Example: BLOCK
+type RoutingRuleMode string
+
+// RoutingRuleTest Example: {"matchers":["/nightly/.*"],"mode":"BLOCK","path":"/nightly/app.zip"}
+type RoutingRuleTest struct {
+	// Matchers Regular expressions (RE2 syntax) of at most 1024 bytes, each for a whole path in the repository: with its leading slash, and followed by a question
+	// mark and the query if there is one.
+	Matchers RoutingRuleMatchers `json:"matchers"`
+
+	// Mode `BLOCK` denies the paths that a matcher matches, `ALLOW` those that none matches.
+	//
+	// Example: BLOCK
+	Mode RoutingRuleMode `json:"mode"`
+
+	// Path The path in the repository, with the query if there is one.
+	//
+	// Example: /nightly/app.zip
+	Path string `json:"path"`
+}
+
+// RoutingRuleVerdict defines model for RoutingRuleVerdict.
+type RoutingRuleVerdict struct {
+	Allowed bool `json:"allowed"`
+}
+
+// RoutingRuleXO Example: {"description":"Builds that nobody may depend on","matchers":["/nightly/.*",".*-SNAPSHOT\\.zip"],"mode":"BLOCK","name":"no-nightlies"}
+type RoutingRuleXO struct {
+	Description *string `json:"description,omitempty"`
+
+	// Matchers Regular expressions (RE2 syntax) of at most 1024 bytes, each for a whole path in the repository: with its leading slash, and followed by a question
+	// mark and the query if there is one.
+	Matchers RoutingRuleMatchers `json:"matchers"`
+
+	// Mode `BLOCK` denies the paths that a matcher matches, `ALLOW` those that none matches.
+	//
+	// Example: BLOCK
+	Mode RoutingRuleMode `json:"mode"`
+
+	// Name Unique, ignoring case.
+	//
+	// Example: docker-hosted
+	Name RepositoryName `json:"name"`
 }
 
 // StorageAttributes defines model for StorageAttributes.
@@ -768,6 +838,9 @@ type BlobStore = string
 // Repository defines model for repository.
 type Repository = string
 
+// RoutingRule defines model for routingRule.
+type RoutingRule = string
+
 // User defines model for user.
 type User = string
 
@@ -794,6 +867,9 @@ type DeleteUserParams struct {
 
 // ChangePasswordTextBody defines parameters for ChangePassword.
 type ChangePasswordTextBody = string
+
+// TestRoutingRuleJSONRequestBody defines body for TestRoutingRule for application/json ContentType.
+type TestRoutingRuleJSONRequestBody = RoutingRuleTest
 
 // CreateFileBlobStoreJSONRequestBody defines body for CreateFileBlobStore for application/json ContentType.
 type CreateFileBlobStoreJSONRequestBody = FileBlobStoreApiCreateRequest
@@ -837,6 +913,12 @@ type CreateRawProxyRepositoryJSONRequestBody = RawProxyRepositoryApiRequest
 // UpdateRawProxyRepositoryJSONRequestBody defines body for UpdateRawProxyRepository for application/json ContentType.
 type UpdateRawProxyRepositoryJSONRequestBody = RawProxyRepositoryApiRequest
 
+// CreateRoutingRuleJSONRequestBody defines body for CreateRoutingRule for application/json ContentType.
+type CreateRoutingRuleJSONRequestBody = RoutingRuleXO
+
+// UpdateRoutingRuleJSONRequestBody defines body for UpdateRoutingRule for application/json ContentType.
+type UpdateRoutingRuleJSONRequestBody = RoutingRuleXO
+
 // UpdateAnonymousAccessJSONRequestBody defines body for UpdateAnonymousAccess for application/json ContentType.
 type UpdateAnonymousAccessJSONRequestBody = AnonymousAccessSettingsXO
 
@@ -854,6 +936,9 @@ type ServerInterface interface {
 	// GetUpstream Tell how the upstream server of a proxy does
 	// (GET /api/v1/repositories/{repositoryName}/upstream)
 	GetUpstream(ctx echo.Context, repositoryName Repository) error
+	// TestRoutingRule Try a routing rule on a path
+	// (POST /api/v1/routing-rules/test)
+	TestRoutingRule(ctx echo.Context) error
 	// ListBlobStores List blob stores
 	// (GET /v1/blobstores)
 	ListBlobStores(ctx echo.Context) error
@@ -941,6 +1026,21 @@ type ServerInterface interface {
 	// GetRepositorySettings List the settings of repositories
 	// (GET /v1/repositorySettings)
 	GetRepositorySettings(ctx echo.Context) error
+	// GetRoutingRules List routing rules
+	// (GET /v1/routing-rules)
+	GetRoutingRules(ctx echo.Context) error
+	// CreateRoutingRule Create a routing rule
+	// (POST /v1/routing-rules)
+	CreateRoutingRule(ctx echo.Context) error
+	// DeleteRoutingRule Delete a routing rule
+	// (DELETE /v1/routing-rules/{name})
+	DeleteRoutingRule(ctx echo.Context, name RoutingRule) error
+	// GetRoutingRule Get a routing rule
+	// (GET /v1/routing-rules/{name})
+	GetRoutingRule(ctx echo.Context, name RoutingRule) error
+	// UpdateRoutingRule Change a routing rule
+	// (PUT /v1/routing-rules/{name})
+	UpdateRoutingRule(ctx echo.Context, name RoutingRule) error
 	// ReadAnonymousAccess Get the settings of anonymous access
 	// (GET /v1/security/anonymous)
 	ReadAnonymousAccess(ctx echo.Context) error
@@ -991,6 +1091,15 @@ func (w *ServerInterfaceWrapper) GetUpstream(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetUpstream(ctx, repositoryName)
+	return err
+}
+
+// TestRoutingRule converts echo context to params.
+func (w *ServerInterfaceWrapper) TestRoutingRule(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.TestRoutingRule(ctx)
 	return err
 }
 
@@ -1388,6 +1497,72 @@ func (w *ServerInterfaceWrapper) GetRepositorySettings(ctx echo.Context) error {
 	return err
 }
 
+// GetRoutingRules converts echo context to params.
+func (w *ServerInterfaceWrapper) GetRoutingRules(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetRoutingRules(ctx)
+	return err
+}
+
+// CreateRoutingRule converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateRoutingRule(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateRoutingRule(ctx)
+	return err
+}
+
+// DeleteRoutingRule converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteRoutingRule(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "name" -------------
+	var name RoutingRule
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", ctx.Param("name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter name: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteRoutingRule(ctx, name)
+	return err
+}
+
+// GetRoutingRule converts echo context to params.
+func (w *ServerInterfaceWrapper) GetRoutingRule(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "name" -------------
+	var name RoutingRule
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", ctx.Param("name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter name: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetRoutingRule(ctx, name)
+	return err
+}
+
+// UpdateRoutingRule converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdateRoutingRule(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "name" -------------
+	var name RoutingRule
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", ctx.Param("name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter name: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdateRoutingRule(ctx, name)
+	return err
+}
+
 // ReadAnonymousAccess converts echo context to params.
 func (w *ServerInterfaceWrapper) ReadAnonymousAccess(ctx echo.Context) error {
 	var err error
@@ -1581,6 +1756,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	}
 
 	router.GET(options.BaseURL+"/api/v1/repositories/:repositoryName/upstream", wrapper.GetUpstream, options.OperationMiddlewares["getUpstream"]...)
+	router.POST(options.BaseURL+"/api/v1/routing-rules/test", wrapper.TestRoutingRule, options.OperationMiddlewares["testRoutingRule"]...)
 	router.GET(options.BaseURL+"/v1/blobstores", wrapper.ListBlobStores, options.OperationMiddlewares["listBlobStores"]...)
 	router.DELETE(options.BaseURL+"/v1/blobstores/:name", wrapper.DeleteBlobStore, options.OperationMiddlewares["deleteBlobStore"]...)
 	router.GET(options.BaseURL+"/v1/blobstores/:name/quota-status", wrapper.QuotaStatus, options.OperationMiddlewares["quotaStatus"]...)
@@ -1610,6 +1786,11 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/repositories/raw/proxy/:repositoryName", wrapper.GetRawProxyRepository, options.OperationMiddlewares["getRawProxyRepository"]...)
 	router.PUT(options.BaseURL+"/v1/repositories/raw/proxy/:repositoryName", wrapper.UpdateRawProxyRepository, options.OperationMiddlewares["updateRawProxyRepository"]...)
 	router.GET(options.BaseURL+"/v1/repositorySettings", wrapper.GetRepositorySettings, options.OperationMiddlewares["getRepositorySettings"]...)
+	router.GET(options.BaseURL+"/v1/routing-rules", wrapper.GetRoutingRules, options.OperationMiddlewares["getRoutingRules"]...)
+	router.POST(options.BaseURL+"/v1/routing-rules", wrapper.CreateRoutingRule, options.OperationMiddlewares["createRoutingRule"]...)
+	router.DELETE(options.BaseURL+"/v1/routing-rules/:name", wrapper.DeleteRoutingRule, options.OperationMiddlewares["deleteRoutingRule"]...)
+	router.GET(options.BaseURL+"/v1/routing-rules/:name", wrapper.GetRoutingRule, options.OperationMiddlewares["getRoutingRule"]...)
+	router.PUT(options.BaseURL+"/v1/routing-rules/:name", wrapper.UpdateRoutingRule, options.OperationMiddlewares["updateRoutingRule"]...)
 	router.GET(options.BaseURL+"/v1/security/anonymous", wrapper.ReadAnonymousAccess, options.OperationMiddlewares["readAnonymousAccess"]...)
 	router.PUT(options.BaseURL+"/v1/security/anonymous", wrapper.UpdateAnonymousAccess, options.OperationMiddlewares["updateAnonymousAccess"]...)
 	router.GET(options.BaseURL+"/v1/security/roles", wrapper.GetRoles, options.OperationMiddlewares["getRoles"]...)
@@ -1634,6 +1815,28 @@ type GetUpstreamResponseObject interface {
 type GetUpstream200JSONResponse UpstreamState
 
 func (response GetUpstream200JSONResponse) VisitGetUpstreamResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestRoutingRuleRequestObject struct {
+	Body *TestRoutingRuleJSONRequestBody
+}
+
+type TestRoutingRuleResponseObject interface {
+	VisitTestRoutingRuleResponse(w http.ResponseWriter) error
+}
+
+type TestRoutingRule200JSONResponse RoutingRuleVerdict
+
+func (response TestRoutingRule200JSONResponse) VisitTestRoutingRuleResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -2185,6 +2388,98 @@ func (response GetRepositorySettings200JSONResponse) VisitGetRepositorySettingsR
 	return err
 }
 
+type GetRoutingRulesRequestObject struct {
+}
+
+type GetRoutingRulesResponseObject interface {
+	VisitGetRoutingRulesResponse(w http.ResponseWriter) error
+}
+
+type GetRoutingRules200JSONResponse []RoutingRuleXO
+
+func (response GetRoutingRules200JSONResponse) VisitGetRoutingRulesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRoutingRuleRequestObject struct {
+	Body *CreateRoutingRuleJSONRequestBody
+}
+
+type CreateRoutingRuleResponseObject interface {
+	VisitCreateRoutingRuleResponse(w http.ResponseWriter) error
+}
+
+type CreateRoutingRule204Response struct {
+}
+
+func (response CreateRoutingRule204Response) VisitCreateRoutingRuleResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteRoutingRuleRequestObject struct {
+	Name RoutingRule `json:"name"`
+}
+
+type DeleteRoutingRuleResponseObject interface {
+	VisitDeleteRoutingRuleResponse(w http.ResponseWriter) error
+}
+
+type DeleteRoutingRule204Response struct {
+}
+
+func (response DeleteRoutingRule204Response) VisitDeleteRoutingRuleResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type GetRoutingRuleRequestObject struct {
+	Name RoutingRule `json:"name"`
+}
+
+type GetRoutingRuleResponseObject interface {
+	VisitGetRoutingRuleResponse(w http.ResponseWriter) error
+}
+
+type GetRoutingRule200JSONResponse RoutingRuleXO
+
+func (response GetRoutingRule200JSONResponse) VisitGetRoutingRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateRoutingRuleRequestObject struct {
+	Name RoutingRule `json:"name"`
+	Body *UpdateRoutingRuleJSONRequestBody
+}
+
+type UpdateRoutingRuleResponseObject interface {
+	VisitUpdateRoutingRuleResponse(w http.ResponseWriter) error
+}
+
+type UpdateRoutingRule204Response struct {
+}
+
+func (response UpdateRoutingRule204Response) VisitUpdateRoutingRuleResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
 type ReadAnonymousAccessRequestObject struct {
 }
 
@@ -2396,6 +2691,9 @@ type StrictServerInterface interface {
 	// GetUpstream Tell how the upstream server of a proxy does
 	// (GET /api/v1/repositories/{repositoryName}/upstream)
 	GetUpstream(ctx context.Context, request GetUpstreamRequestObject) (GetUpstreamResponseObject, error)
+	// TestRoutingRule Try a routing rule on a path
+	// (POST /api/v1/routing-rules/test)
+	TestRoutingRule(ctx context.Context, request TestRoutingRuleRequestObject) (TestRoutingRuleResponseObject, error)
 	// ListBlobStores List blob stores
 	// (GET /v1/blobstores)
 	ListBlobStores(ctx context.Context, request ListBlobStoresRequestObject) (ListBlobStoresResponseObject, error)
@@ -2483,6 +2781,21 @@ type StrictServerInterface interface {
 	// GetRepositorySettings List the settings of repositories
 	// (GET /v1/repositorySettings)
 	GetRepositorySettings(ctx context.Context, request GetRepositorySettingsRequestObject) (GetRepositorySettingsResponseObject, error)
+	// GetRoutingRules List routing rules
+	// (GET /v1/routing-rules)
+	GetRoutingRules(ctx context.Context, request GetRoutingRulesRequestObject) (GetRoutingRulesResponseObject, error)
+	// CreateRoutingRule Create a routing rule
+	// (POST /v1/routing-rules)
+	CreateRoutingRule(ctx context.Context, request CreateRoutingRuleRequestObject) (CreateRoutingRuleResponseObject, error)
+	// DeleteRoutingRule Delete a routing rule
+	// (DELETE /v1/routing-rules/{name})
+	DeleteRoutingRule(ctx context.Context, request DeleteRoutingRuleRequestObject) (DeleteRoutingRuleResponseObject, error)
+	// GetRoutingRule Get a routing rule
+	// (GET /v1/routing-rules/{name})
+	GetRoutingRule(ctx context.Context, request GetRoutingRuleRequestObject) (GetRoutingRuleResponseObject, error)
+	// UpdateRoutingRule Change a routing rule
+	// (PUT /v1/routing-rules/{name})
+	UpdateRoutingRule(ctx context.Context, request UpdateRoutingRuleRequestObject) (UpdateRoutingRuleResponseObject, error)
 	// ReadAnonymousAccess Get the settings of anonymous access
 	// (GET /v1/security/anonymous)
 	ReadAnonymousAccess(ctx context.Context, request ReadAnonymousAccessRequestObject) (ReadAnonymousAccessResponseObject, error)
@@ -2546,6 +2859,52 @@ func (sh *strictHandler) GetUpstream(ctx echo.Context, repositoryName Repository
 		return err
 	} else if validResponse, ok := response.(GetUpstreamResponseObject); ok {
 		return validResponse.VisitGetUpstreamResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// TestRoutingRule operation middleware
+func (sh *strictHandler) TestRoutingRule(ctx echo.Context) error {
+	var request TestRoutingRuleRequestObject
+
+	var body TestRoutingRuleJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.TestRoutingRule(ctx.Request().Context(), request.(TestRoutingRuleRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "TestRoutingRule")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(TestRoutingRuleResponseObject); ok {
+		return validResponse.VisitTestRoutingRuleResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -3573,6 +3932,173 @@ func (sh *strictHandler) GetRepositorySettings(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(GetRepositorySettingsResponseObject); ok {
 		return validResponse.VisitGetRepositorySettingsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetRoutingRules operation middleware
+func (sh *strictHandler) GetRoutingRules(ctx echo.Context) error {
+	var request GetRoutingRulesRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetRoutingRules(ctx.Request().Context(), request.(GetRoutingRulesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetRoutingRules")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetRoutingRulesResponseObject); ok {
+		return validResponse.VisitGetRoutingRulesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateRoutingRule operation middleware
+func (sh *strictHandler) CreateRoutingRule(ctx echo.Context) error {
+	var request CreateRoutingRuleRequestObject
+
+	var body CreateRoutingRuleJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateRoutingRule(ctx.Request().Context(), request.(CreateRoutingRuleRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateRoutingRule")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateRoutingRuleResponseObject); ok {
+		return validResponse.VisitCreateRoutingRuleResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteRoutingRule operation middleware
+func (sh *strictHandler) DeleteRoutingRule(ctx echo.Context, name RoutingRule) error {
+	var request DeleteRoutingRuleRequestObject
+
+	request.Name = name
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteRoutingRule(ctx.Request().Context(), request.(DeleteRoutingRuleRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteRoutingRule")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteRoutingRuleResponseObject); ok {
+		return validResponse.VisitDeleteRoutingRuleResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetRoutingRule operation middleware
+func (sh *strictHandler) GetRoutingRule(ctx echo.Context, name RoutingRule) error {
+	var request GetRoutingRuleRequestObject
+
+	request.Name = name
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetRoutingRule(ctx.Request().Context(), request.(GetRoutingRuleRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetRoutingRule")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetRoutingRuleResponseObject); ok {
+		return validResponse.VisitGetRoutingRuleResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateRoutingRule operation middleware
+func (sh *strictHandler) UpdateRoutingRule(ctx echo.Context, name RoutingRule) error {
+	var request UpdateRoutingRuleRequestObject
+
+	request.Name = name
+
+	var body UpdateRoutingRuleJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateRoutingRule(ctx.Request().Context(), request.(UpdateRoutingRuleRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateRoutingRule")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateRoutingRuleResponseObject); ok {
+		return validResponse.VisitUpdateRoutingRuleResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

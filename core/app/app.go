@@ -115,7 +115,7 @@ func Start(ctx context.Context, cfg config.Config, log *slog.Logger, version str
 		return nil, err
 	}
 	rest, err := httpapi.REST(httpapi.Deps{
-		Repositories: repositories, BlobStores: stores, Security: users, Browser: repositories, Formats: formats, Version: version,
+		Repositories: repositories, BlobStores: stores, RoutingRules: repositories.RoutingRules(), Security: users, Browser: repositories, Formats: formats, Version: version,
 		Ready: db.Ping, Writable: writable(db, stores), Log: log,
 	})
 	if err != nil {

@@ -54,6 +54,9 @@ type Descriptor struct {
 	DeleteStatus int
 	// NamedBy is the kind of the assets that make a name exist: lists of names are made from them.
 	NamedBy string
+	// Answers are the kinds of assets that a proxy keeps of upstream's answers to questions, for example of its lists. They are no files, and
+	// not shown among them.
+	Answers []string
 	// Usage is shell commands, one a line, that show how clients use a repository. "{host}" stands for the host, with its
 	// port, that leads to it, "{address}" for what clients write before a name: the host and maybe a path, "{url}" for the
 	// repository's URL, without a slash at the end.
@@ -88,6 +91,9 @@ type Route struct {
 	MaxSize int64
 	// Metadata: a proxy looks at the age of metadata, in place of that of content, to decide whether its copy is fresh.
 	Metadata bool
+	// Source is the path and query that upstream is asked for in place of Path. The core sets it, for proxies, where a Forwarder forwards
+	// the request's query: then Path is the path with that query, an asset of its own.
+	Source *url.URL
 	// Aliases are further names that an upload gives its bytes; Ingest makes records of them.
 	Aliases []string
 	// List is the question of a Query route.
@@ -355,6 +361,13 @@ type Canonicalizer interface {
 	Canonical(name string, base *url.URL) string
 	// Rename is the path under the name to of what has the path under the name from.
 	Rename(path, from, to string) string
+}
+
+// Forwarder is a format whose proxies may send the query of a request on to the upstream server.
+type Forwarder interface {
+	// Forward is the query for upstream, without its question mark and with all others escaped, for a request of the route with the query given.
+	// It is the same for all queries that mean the same. ok is false for a repository that forwards none.
+	Forward(route Route, query string, repo Repository) (forwarded string, ok bool, err error)
 }
 
 // Comparer is a format whose upstream servers say in the answer to a HEAD which bytes they have.

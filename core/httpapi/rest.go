@@ -37,6 +37,20 @@ type Repositories interface {
 	Upstream(ctx context.Context, name string) (remote.State, error)
 }
 
+// RoutingRules are the rules about what proxies and groups serve. A missing one is a NotFound error.
+type RoutingRules interface {
+	// List returns all, ordered by name.
+	List(ctx context.Context) ([]repository.RoutingRule, error)
+	Get(ctx context.Context, name string) (repository.RoutingRule, error)
+	// Create and Update check all of the rule. Errors about it carry the field.
+	Create(ctx context.Context, r repository.RoutingRule) error
+	Update(ctx context.Context, r repository.RoutingRule) error
+	// Delete refuses a rule that a repository uses with a Conflict error.
+	Delete(ctx context.Context, name string) error
+	// Test tells whether a rule, which need not be one that there is, allows a path, which may have a query.
+	Test(r repository.RoutingRule, path string) (allowed bool, err error)
+}
+
 // BlobStores are the blob stores of the server. A missing one is a NotFound error.
 type BlobStores interface {
 	// List returns all: "default" first, then by name.
@@ -69,6 +83,7 @@ type Security interface {
 type Deps struct {
 	Repositories Repositories
 	BlobStores   BlobStores
+	RoutingRules RoutingRules
 	Security     Security
 	// Browser lists what is in repositories; without one there are no listings.
 	Browser Browser
@@ -160,11 +175,21 @@ func normalise(next echo.HandlerFunc) echo.HandlerFunc {
 type router struct{ *echo.Echo }
 
 func (r router) GET(path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc) *echo.Route {
-	if below, ok := strings.CutPrefix(path, api.Base); ok {
-		path = api.Path(below)
-	}
+	path = placed(path)
 	r.HEAD(path, h, m...)
 	return r.Echo.GET(path, h, m...)
+}
+
+func (r router) POST(path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc) *echo.Route {
+	return r.Echo.POST(placed(path), h, m...)
+}
+
+// placed is where a path is that the generated code has put below api.Base.
+func placed(path string) string {
+	if below, ok := strings.CutPrefix(path, api.Base); ok {
+		return api.Path(below)
+	}
+	return path
 }
 
 // serverHeader tells clients of Nexus which version's behaviour to expect: some read version and edition from it.

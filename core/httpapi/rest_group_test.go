@@ -12,7 +12,7 @@ func TestGroupSettings(t *testing.T) {
 	const body = `{"name":"all","storage":{"blobStoreName":"default","strictContentTypeValidation":true},"cleanup":{"policyNames":["x"]},` +
 		`"group":{"memberNames":["zero","hub"],"writableMember":null},"docker":{"v1Enabled":false,"forceBasicAuth":false,"httpPort":8085}}`
 	const shown = `{"name":"all","format":"docker","type":"group","url":"http://nexus.test/repository/all","online":true,` +
-		`"storage":{"blobStoreName":"default","strictContentTypeValidation":true},"group":{"memberNames":["zero","hub"]},` +
+		`"storage":{"blobStoreName":"default","strictContentTypeValidation":true},"group":{"memberNames":["zero","hub"]},"routingRuleName":null,` +
 		`"docker":{"v1Enabled":false,"forceBasicAuth":false,"httpPort":8085,"httpsPort":null,"subdomain":null,"pathEnabled":null}}`
 	w := newWired(t)
 	hosted := edit(edit(dockerBody, "more", "zero"), `,"httpPort":8083`, "")

@@ -54,8 +54,8 @@ func (o *object) addProxy(c repository.Config) {
 	o.add("proxy", c.Proxy)
 	o.add("negativeCache", c.NegativeCache)
 	o.add("httpClient", showClient(*c.HTTPClient))
-	// A rule that is not known is none, as in Nexus. Of replication there is nothing.
-	o.add("routingRuleName", nil)
+	o.add("routingRuleName", set(c.RoutingRule))
+	// There is nothing of it.
 	o.add("replication", nil)
 }
 

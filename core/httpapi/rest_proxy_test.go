@@ -10,7 +10,7 @@ const proxyBody = `{"name":"hub","online":true,"storage":{"blobStoreName":"defau
 	`"httpClient":{"blocked":true,"autoBlock":false,"connection":{"retries":0,"userAgentSuffix":"x","timeout":3600,` +
 	`"enableCircularRedirects":true,"enableCookies":true,"useTrustStore":true},` +
 	`"authentication":{"type":"username","username":"jane","password":"hidden","preemptive":false}},` +
-	`"routingRule":"rule","docker":{"v1Enabled":false,"forceBasicAuth":false,"httpPort":8084},` +
+	`"routingRule":"","docker":{"v1Enabled":false,"forceBasicAuth":false,"httpPort":8084},` +
 	`"dockerProxy":{"indexType":"custom","indexUrl":"https://index.test","cacheForeignLayers":true,"foreignLayerUrlWhitelist":[".*"]},` +
 	`"format":"x","type":"y","url":"z"}`
 
@@ -157,7 +157,7 @@ func TestRawProxySettings(t *testing.T) {
 		`"proxy":{"remoteUrl":"http://files.test/pub","contentMaxAge":1440,"metadataMaxAge":1440},"negativeCache":{"enabled":true,"timeToLive":1440},` +
 		`"httpClient":{"blocked":false,"autoBlock":true,"connection":{"retries":null,"userAgentSuffix":null,"timeout":null,` +
 		`"enableCircularRedirects":false,"enableCookies":false,"useTrustStore":false},"authentication":null},` +
-		`"routingRuleName":null,"replication":null,"raw":{"contentDisposition":"INLINE"}}`
+		`"routingRuleName":null,"replication":null,"raw":{"contentDisposition":"INLINE","forwardQueryParameters":true}}`
 	w.want(t, 201, "", "POST", path, body)
 	w.want(t, 200, shown, "GET", path+"/mirror", "")
 	w.want(t, 204, "", "PUT", path+"/mirror", edit(body, `"inline"`, "null"))

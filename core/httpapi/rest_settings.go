@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -85,6 +86,9 @@ type settingsRequest struct {
 	} `json:"storage"`
 	Cleanup   *repository.Cleanup   `json:"cleanup"`
 	Component *repository.Component `json:"component"`
+	// RoutingRuleName, or the older RoutingRule, is for proxies and groups.
+	RoutingRuleName *string `json:"routingRuleName"`
+	RoutingRule     *string `json:"routingRule"`
 	// Group is for groups only.
 	Group *struct {
 		MemberNames    []string `json:"memberNames"`
@@ -111,6 +115,9 @@ func (s *server) parse(name, typ string, body json.RawMessage) (repository.Confi
 		},
 	}
 	c.Settings = valueOf(own, d.Settings)
+	if typ != repository.Hosted {
+		c.RoutingRule = cmp.Or(or(in.RoutingRuleName, ""), or(in.RoutingRule, ""))
+	}
 	switch typ {
 	case repository.Proxy:
 		c.ProxySettings = valueOf(own, d.ProxySettings)
@@ -172,6 +179,7 @@ func (s *server) marshal(caller call, c repository.Config) (json.RawMessage, err
 		o.addProxy(c)
 	case repository.Group:
 		o.add("group", c.Group)
+		o.add("routingRuleName", set(c.RoutingRule))
 	}
 	if f := s.formats[c.Format]; f != nil {
 		o.addOwn(f, c)

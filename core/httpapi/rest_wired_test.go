@@ -80,7 +80,9 @@ func (w *wired) start(t *testing.T) {
 	manager, err := repository.NewManager(ctx, db, stores, formats(), sharedSecurity(), noPorts{}, network, log)
 	must(err)
 	w.manager = manager
-	w.fixture = newFixture(t, knownUsers, func(d *Deps) { d.Repositories, d.BlobStores, d.Browser, d.Log = manager, stores, manager, log })
+	w.fixture = newFixture(t, knownUsers, func(d *Deps) {
+		d.Repositories, d.BlobStores, d.Browser, d.RoutingRules, d.Log = manager, stores, manager, manager.RoutingRules(), log
+	})
 	server := httptest.NewServer(Handler(manager, w.echo))
 	w.Server = server
 	w.stop = func() {

@@ -18,7 +18,7 @@ func (x *exchange) Members() []format.Exchange {
 		return []format.Exchange{x}
 	}
 	var list []format.Exchange
-	for _, member := range x.repo.members() {
+	for _, member := range x.repo.showing(x.asking()) {
 		list = append(list, x.as(member))
 	}
 	return list

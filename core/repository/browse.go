@@ -19,7 +19,7 @@ func (m *Manager) Browse(ctx context.Context, p security.Principal, name, direct
 	if r == nil || !r.browsable(p, directory) {
 		return nil, "", m.hidden(p)
 	}
-	children, more, err := m.db.Children(ctx, r.id, directory, after, limit)
+	children, more, err := m.db.Children(ctx, r.id, directory, after, limit, r.plugin.describe.Answers...)
 	if err != nil {
 		return nil, "", err
 	}

@@ -29,6 +29,8 @@ type Config struct {
 	Settings json.RawMessage `json:"settings,omitempty"`
 	// ProxySettings is the format's own part for proxies (the value of the key that its Descriptor.ProxySettings names); nil when absent.
 	ProxySettings json.RawMessage `json:"proxySettings,omitempty"`
+	// RoutingRule is the name of the rule about what a proxy or group serves; empty for none.
+	RoutingRule string `json:"routingRuleName,omitempty"`
 }
 
 // Storage says where a repository keeps its bytes and who may overwrite them.

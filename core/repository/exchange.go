@@ -518,7 +518,7 @@ func (x *exchange) source(ctx context.Context, route format.Route, from format.L
 	if err != nil {
 		return content.Asset{}, err
 	}
-	for _, member := range repo.members() {
+	for _, member := range repo.showing(question{path: from.Path}) {
 		a, err := member.asset(ctx, member.canonicalRoute(there).Path)
 		if err != nil && !errs.Is(err, errs.NotFound) {
 			return a, err
@@ -546,7 +546,8 @@ func (x *exchange) holder(ctx context.Context, route format.Route, gone error) (
 		if repo == nil {
 			continue
 		}
-		if x.mountable(repo, a) || x.front != nil && slices.Contains(x.front.members(), repo) && x.mountable(x.front, a) {
+		q := question{path: a.Path}
+		if !repo.denies(q) && x.mountable(repo, a) || x.front != nil && x.front.shows(repo, q) && x.mountable(x.front, a) {
 			return a, nil
 		}
 	}
@@ -576,7 +577,7 @@ func (x *exchange) adoptOne(tx *store.Tx, ref content.Reference) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	for _, member := range x.front.members() {
+	for _, member := range x.front.showing(question{path: ref.Path}) {
 		a, err := tx.Asset(member.id, member.canonicalRoute(route).Path)
 		if err == nil && a.Digest == ref.To && x.mountable(x.front, named(a, route)) {
 			err = tx.Touch(a)

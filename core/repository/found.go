@@ -29,7 +29,11 @@ type found struct {
 func (x *exchange) find(ctx context.Context, method string) (found, error) {
 	switch x.repo.config.Type {
 	case Proxy:
-		return x.canonical().findRemote(ctx, method)
+		x, err := x.canonical().forwarding()
+		if err != nil {
+			return found{}, err
+		}
+		return x.findRemote(ctx, method)
 	case Group:
 		return x.findMember(ctx, method)
 	}

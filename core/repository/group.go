@@ -85,18 +85,6 @@ func (m *Manager) without(member string) []*Repository {
 	return groups
 }
 
-// members are the repositories that a group shows, in order, groups among them opened; each is there once. Those that are offline
-// or gone are left out. The list is shared.
-func (r *Repository) members() []*Repository {
-	t := r.manager.table.Load()
-	if list, ok := t.members[r.id]; ok {
-		return list
-	}
-	return t.leaves(r, online)
-}
-
-func online(r *Repository) bool { return r.config.Online }
-
 // leaves are a repository itself or, of a group, its members, in order, groups among them opened; each is there once. Those that are
 // not wanted are left out, groups with all that is in them.
 func (r *Repository) leaves(wanted func(*Repository) bool) []*Repository {
@@ -146,7 +134,7 @@ func (x *exchange) findMember(ctx context.Context, method string) (found, error)
 	var failed error
 	absent := assetNotFound(nil)
 	inner := x.as(nil) // for one after the other: nothing is left of those that don't have it
-	for _, member := range x.repo.members() {
+	for _, member := range x.repo.showing(x.asking()) {
 		inner.repo = member
 		f, err := inner.findNow(ctx, method)
 		if err == nil {
@@ -182,12 +170,12 @@ func (x *exchange) findNow(ctx context.Context, method string) (found, error) {
 }
 
 // listMembers is list for a group: the members' pages merged. A member that can't answer is left out, unless all are.
-func (r *Repository) listMembers(ctx context.Context, l content.List) (content.Page, error) {
+func (r *Repository) listMembers(ctx context.Context, l content.List, q question) (content.Page, error) {
 	var merged content.Page
 	var failed error
 	answered := false
-	for _, member := range r.members() {
-		page, err := member.list(ctx, l)
+	for _, member := range r.showing(q) {
+		page, err := member.list(ctx, l, q)
 		switch {
 		case err == nil:
 			answered = true
@@ -259,7 +247,7 @@ func mergeSorted[T any](a, b []T, key func(T) string) []T {
 func (x *exchange) mergeDocuments(ctx context.Context) (format.Document, error) {
 	var docs []format.Document
 	var failed error
-	for _, member := range x.repo.members() {
+	for _, member := range x.repo.showing(x.asking()) {
 		doc, err := x.as(member).made(ctx)
 		switch {
 		case err == nil:

@@ -100,6 +100,9 @@ func NewManager(ctx context.Context, db *store.Store, stores *BlobStores, format
 			return nil, fmt.Errorf("configuration of repository %s: %w", row.Name, err)
 		}
 		r, err := m.build(row.ID, c)
+		if err == nil {
+			err = m.setRule(ctx, r)
+		}
 		if err != nil {
 			// One repository that this version can't run must not keep the others from running.
 			log.Error("repository is not available", "repo", row.Name, "err", err)
@@ -244,6 +247,9 @@ func (m *Manager) Create(ctx context.Context, c Config) error {
 	if err != nil {
 		return err
 	}
+	if err := m.setRule(ctx, r); err != nil {
+		return err
+	}
 	if err := m.checkMembers(r); err != nil {
 		return err
 	}
@@ -257,8 +263,10 @@ func (m *Manager) Create(ctx context.Context, c Config) error {
 		}
 		return m.db.Update(ctx, func(tx *store.Tx) error {
 			id, err := tx.CreateRepository(store.Repository{Name: c.Name, Format: c.Format, Type: c.Type, BlobStoreID: r.store.id, Config: string(config)})
-			r.id = id
-			return err
+			if r.id = id; err != nil {
+				return err
+			}
+			return tx.SetRoutingRule(id, c.RoutingRule)
 		})
 	})
 }
@@ -275,6 +283,9 @@ func (m *Manager) Update(ctx context.Context, c Config) error {
 	if err != nil {
 		return err
 	}
+	if err := m.setRule(ctx, r); err != nil {
+		return err
+	}
 	if r.store.id != old.store.id {
 		return errs.Field("BlobStoreName", "Blob store can't be changed")
 	}
@@ -287,7 +298,12 @@ func (m *Manager) Update(ctx context.Context, c Config) error {
 		if err != nil {
 			return err
 		}
-		return m.db.Update(ctx, func(tx *store.Tx) error { return tx.UpdateRepository(r.id, string(config)) })
+		return m.db.Update(ctx, func(tx *store.Tx) error {
+			if err := tx.UpdateRepository(r.id, string(config)); err != nil {
+				return err
+			}
+			return tx.SetRoutingRule(r.id, c.RoutingRule)
+		})
 	})
 	if err != nil {
 		return err

@@ -115,7 +115,9 @@ func (r *Repository) fresh(route format.Route, a content.Asset) bool {
 // ask makes a request for the route.
 func (r *Repository) ask(ctx context.Context, method string, route format.Route, h http.Header) (*http.Response, error) {
 	req := remote.Request{Path: (&url.URL{Path: route.Path}).EscapedPath()}
-	if r.plugin.remoter != nil {
+	if route.Source != nil {
+		req = remote.Request{Path: route.Source.EscapedPath(), Query: route.Source.RawQuery}
+	} else if r.plugin.remoter != nil {
 		req = r.plugin.remoter.Remote(route, r.upstream.base)
 	}
 	req.Method = method
@@ -273,6 +275,12 @@ func pageAfter(path, query string) string {
 func (x *exchange) substitute(ctx context.Context, missing error) (format.Document, error) {
 	asset, otherwise, ok := x.repo.plugin.substituter.Substitute(x.route)
 	if !ok {
+		return format.Document{}, missing
+	}
+	if !x.asked().shows(x.repo, question{path: asset.Path}) {
+		if errs.Is(missing, errs.NotFound) {
+			return otherwise, nil
+		}
 		return format.Document{}, missing
 	}
 	inner := *x

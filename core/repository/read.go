@@ -326,13 +326,21 @@ func (x *exchange) Open(ctx context.Context, a content.Asset) (io.ReadCloser, er
 
 // List returns a page.
 func (x *exchange) List(ctx context.Context, l content.List) (content.Page, error) {
-	return x.repo.list(ctx, l)
+	q := x.asking()
+	if x.route.Class != content.Query {
+		q = x.repo.listed(l)
+	}
+	return x.repo.list(ctx, l, q)
 }
 
-func (r *Repository) list(ctx context.Context, l content.List) (content.Page, error) {
+// list returns a page. The rules are asked q about it.
+func (r *Repository) list(ctx context.Context, l content.List, q question) (content.Page, error) {
+	if r.denies(q) {
+		return content.Page{}, denied()
+	}
 	switch r.config.Type {
 	case Group:
-		return r.listMembers(ctx, l)
+		return r.listMembers(ctx, l, q)
 	case Proxy:
 		return r.listRemote(ctx, l)
 	}

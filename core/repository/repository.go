@@ -33,6 +33,7 @@ type plugin struct {
 	rewriter  format.Rewriter
 	entrance  format.Entrance
 	remoter   format.Remoter
+	forwarder format.Forwarder
 	comparer  format.Comparer
 	paginator format.Paginator
 	merger    format.Merger
@@ -55,6 +56,7 @@ func newPlugin(f format.Format) *plugin {
 	p.rewriter, _ = f.(format.Rewriter)
 	p.entrance, _ = f.(format.Entrance)
 	p.remoter, _ = f.(format.Remoter)
+	p.forwarder, _ = f.(format.Forwarder)
 	p.comparer, _ = f.(format.Comparer)
 	p.paginator, _ = f.(format.Paginator)
 	p.merger, _ = f.(format.Merger)
@@ -79,6 +81,8 @@ type Repository struct {
 	proxySettings any
 	// upstream is a proxy's; nil for the others.
 	upstream *upstream
+	// rule says which paths are served; nil is all.
+	rule *rule
 	// invalidated: what a proxy checked before is stale, in milliseconds since 1970.
 	invalidated *atomic.Int64
 	// invalidations counts them; each is counted before its time is taken.
@@ -186,11 +190,11 @@ type table struct {
 	ports      map[int]*Repository
 	subdomains map[string]*Repository
 	// members are what each group shows, by the group's id.
-	members map[int64][]*Repository
+	members map[int64]members
 }
 
 func newTable(repositories map[int64]*Repository) *table {
-	t := &table{map[string]*Repository{}, map[int64]*Repository{}, map[int]*Repository{}, map[string]*Repository{}, map[int64][]*Repository{}}
+	t := &table{map[string]*Repository{}, map[int64]*Repository{}, map[int]*Repository{}, map[string]*Repository{}, map[int64]members{}}
 	for _, r := range repositories {
 		t.names[strings.ToLower(r.config.Name)] = r
 		t.ids[r.id] = r
@@ -203,7 +207,7 @@ func newTable(repositories map[int64]*Repository) *table {
 	}
 	for id, r := range repositories {
 		if r.config.Group != nil {
-			t.members[id] = t.leaves(r, online)
+			t.members[id] = t.membersOf(r)
 		}
 	}
 	return t

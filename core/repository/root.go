@@ -75,6 +75,9 @@ func (x *rootExchange) List(ctx context.Context, l content.List) (content.Page, 
 			inner.After = l.After[len(prefix):]
 		}
 		part, err := repo.namesInTime(ctx, strings.ToLower(prefix), inner)
+		if errs.Is(err, errs.Forbidden) {
+			continue // a routing rule denies its list
+		}
 		if err != nil && repo.config.Type != Hosted && ctx.Err() == nil {
 			x.manager.log.Warn("a repository's names are missing in a list of all", "repo", repo.Name(), "err", err)
 			continue
@@ -114,13 +117,13 @@ func (r *Repository) namesContaining(ctx context.Context, prefix string, l conte
 	term, limit := strings.ToLower(l.Contains), l.Limit
 	rest := afterPrefix(prefix, term)
 	if l.Contains = rest; rest == "" || rest == term {
-		return r.list(ctx, l)
+		return r.list(ctx, l, r.listed(l))
 	}
 	// Names that contain the rest are more than those that go on from the prefix with it.
 	page := content.Page{Known: true}
 	l.Limit = searchBatch
 	for {
-		part, err := r.list(ctx, l)
+		part, err := r.list(ctx, l, r.listed(l))
 		if err != nil {
 			return content.Page{}, err
 		}

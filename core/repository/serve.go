@@ -156,6 +156,9 @@ func (x *exchange) serve(w http.ResponseWriter, r *http.Request, path string) er
 	if !x.repo.config.Online {
 		return errs.New(errs.Unavailable, "repository %s is offline", x.repo.Name())
 	}
+	if err := x.ruled(); err != nil {
+		return err
+	}
 	return x.dispatch(w, r)
 }
 

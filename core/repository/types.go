@@ -20,7 +20,11 @@ func (x *exchange) fillTypes(records []format.Record, open func() (io.ReadCloser
 		if rec.ContentType != "" {
 			continue
 		}
-		rec.ContentType = media.ByName(rec.Path)
+		name := rec.Path
+		if x.route.Source != nil && name == x.route.Path {
+			name = x.route.Source.Path // without the query
+		}
+		rec.ContentType = media.ByName(name)
 		if rec.ContentType != "" && !x.repo.config.Storage.StrictContentTypeValidation {
 			continue
 		}

@@ -56,12 +56,42 @@ func TestChildren(t *testing.T) {
 	})
 }
 
+// TestChildrenHidden: what is of a hidden kind is not there, nor is a directory of nothing else.
+func TestChildrenHidden(t *testing.T) {
+	each(t, func(t *testing.T, s *Store) {
+		f := newFixture(t, s)
+		for path, kind := range map[string]string{"/a/file": "file", "/a/0": "list", "/a/list": "list", "/a/tags/list": "tags", "/b/tags/list": "tags", "/list": "list", "/z": "file"} {
+			f.put(t, f.a, kind, "x", path, path)
+		}
+		for directory, want := range map[string]string{"/": "a/ z", "/a/": "file", "/a/tags/": "", "/b/": ""} {
+			children, more, err := s.Children(t.Context(), f.a, directory, "", 10, "list", "tags")
+			var names []string
+			for _, c := range children {
+				names = append(names, c.Key())
+			}
+			if got := strings.Join(names, " "); err != nil || more || got != want {
+				t.Errorf("%s has %q, %v, %v, want %q", directory, got, more, err, want)
+			}
+		}
+	})
+}
+
 // TestChildrenSteps: a directory costs its children, not all that is below them.
 func TestChildrenSteps(t *testing.T) {
 	s := sqliteStore(t)
 	f := newFixture(t, s)
+	t.Run("all", func(t *testing.T) {
+		checkChildSteps(t, f, childQuery(0), f.a, "/", "0", f.a, "0", 2, 1, 2, "\x01", 10, f.a)
+	})
+	t.Run("some hidden", func(t *testing.T) {
+		checkChildSteps(t, f, childQuery(1), f.a, "/", "0", "x", f.a, "0", "x", 2, 1, 2, "\x01", 10, f.a)
+	})
+}
+
+func checkChildSteps(t *testing.T, f fixture, query string, args ...any) {
+	t.Helper()
 	plan := []struct{ Detail string }{}
-	if _, err := s.scan(t.Context(), &plan, "EXPLAIN QUERY PLAN "+childStep, f.a, "/", "0", f.a, "0", 2, 1, 2, "\x01", 10, f.a); err != nil {
+	if _, err := f.scan(t.Context(), &plan, "EXPLAIN QUERY PLAN "+query, args...); err != nil {
 		t.Fatal(err)
 	}
 	searches := 0

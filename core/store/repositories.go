@@ -70,9 +70,10 @@ func (tx *Tx) InvalidateRepository(id int64) (at int64, err error) {
 	return at, nil
 }
 
-// DeleteRepository takes away the repository's name at once. Its content is purged later, by PurgeRepositories.
+// DeleteRepository takes away the repository's name at once, and its hold on a routing rule. Its content is purged later, by
+// PurgeRepositories.
 func (tx *Tx) DeleteRepository(id int64) error {
-	n, err := tx.exec(`UPDATE repositories SET deleted_at = $NOW WHERE id = ? AND deleted_at IS NULL`, id)
+	n, err := tx.exec(`UPDATE repositories SET deleted_at = $NOW, routing_rule = NULL WHERE id = ? AND deleted_at IS NULL`, id)
 	if err != nil {
 		return fmt.Errorf("delete repository %d: %w", id, err)
 	}

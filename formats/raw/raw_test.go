@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path"
+	"reflect"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -122,7 +123,7 @@ func TestSettings(t *testing.T) {
 				}
 				return
 			}
-			if err != nil || got != (Settings{tt.want}) || access != (format.Access{}) {
+			if err != nil || !reflect.DeepEqual(got, Settings{ContentDisposition: tt.want}) || access != (format.Access{}) {
 				t.Errorf("settings are %+v, %+v, %v", got, access, err)
 			}
 		})
@@ -144,7 +145,7 @@ func TestHeaders(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			w := httptest.NewRecorder()
-			raw{}.Headers(w.Header(), format.Repository{Settings: Settings{tt.disposition}}, format.Entry{}, format.Route{}, content.Asset{}, tt.status)
+			raw{}.Headers(w.Header(), format.Repository{Settings: Settings{ContentDisposition: tt.disposition}}, format.Entry{}, format.Route{}, content.Asset{}, tt.status)
 			if got := w.Header().Get("Content-Disposition"); got != tt.want {
 				t.Errorf("header is %q, want %q", got, tt.want)
 			}

@@ -14,6 +14,10 @@ import (
 // Settings are the "raw" object of a repository's configuration, as Nexus has it.
 type Settings struct {
 	ContentDisposition Disposition `json:"contentDisposition"`
+	// Forward and Excluded are for proxies: whether the query of a request is sent on, and which parameters of it are not. They are nil
+	// when they were not set.
+	Forward  *bool    `json:"forwardQueryParameters,omitempty"`
+	Excluded []string `json:"excludedQueryParameters,omitempty"`
 }
 
 // Disposition tells browsers whether to show a file or to save it (RFC 6266).
@@ -30,8 +34,11 @@ func (raw) Settings(own json.RawMessage) (any, format.Access, error) {
 	s := Settings{}
 	if len(bytes.TrimSpace(own)) > 0 {
 		if err := json.Unmarshal(own, &s); err != nil {
-			return nil, format.Access{}, errs.Field("raw", "raw must be an object with a contentDisposition")
+			return nil, format.Access{}, errs.Field("raw", "raw must be an object as it is described")
 		}
+	}
+	if err := checkExcluded(s.Excluded); err != nil {
+		return nil, format.Access{}, err
 	}
 	switch s.ContentDisposition = Disposition(strings.ToUpper(string(s.ContentDisposition))); s.ContentDisposition {
 	case "":

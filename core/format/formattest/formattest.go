@@ -54,6 +54,7 @@ func Run(t *testing.T, f format.Format, suite Suite) {
 	t.Run("Damage", func(t *testing.T) { damage(t, f, suite) })
 	t.Run("Proxy", func(t *testing.T) { proxied(t, f, suite) })
 	t.Run("Group", func(t *testing.T) { grouped(t, f, suite) })
+	t.Run("Routing", func(t *testing.T) { routed(t, f, suite) })
 	t.Run("Upstream", func(t *testing.T) { upstreamFaults(t, f, suite) })
 }
 
