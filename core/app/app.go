@@ -115,7 +115,7 @@ func Start(ctx context.Context, cfg config.Config, log *slog.Logger, version str
 			return nil
 		})
 	}
-	repositories, err := repository.NewManager(ctx, db, stores, formats, users, listener, reach.Network(), log)
+	repositories, err := repository.NewManager(ctx, db, stores, formats, users, listener, reach.Network(), key, log)
 	if err != nil {
 		return nil, err
 	}

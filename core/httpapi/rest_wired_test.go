@@ -81,7 +81,7 @@ func (w *wired) start(t *testing.T) {
 	must(err)
 	reach, err := network.New(ctx, db, key, remote.NetworkConfig{Version: "test"}, log)
 	must(err)
-	manager, err := repository.NewManager(ctx, db, stores, formats(), sharedSecurity(), noPorts{}, reach.Network(), log)
+	manager, err := repository.NewManager(ctx, db, stores, formats(), sharedSecurity(), noPorts{}, reach.Network(), key, log)
 	must(err)
 	w.manager = manager
 	w.fixture = newFixture(t, knownUsers, func(d *Deps) {

@@ -23,6 +23,7 @@ import (
 	"github.com/repomgr/repomgr/core/format"
 	"github.com/repomgr/repomgr/core/remote"
 	"github.com/repomgr/repomgr/core/repository"
+	"github.com/repomgr/repomgr/core/secret"
 	"github.com/repomgr/repomgr/core/security"
 	"github.com/repomgr/repomgr/core/store"
 	"github.com/repomgr/repomgr/formats/docker"
@@ -67,8 +68,10 @@ func newServer(t *testing.T, anonymous bool) *server {
 	must(err)
 	network, err := remote.NewNetwork(remote.NetworkConfig{Version: "test"})
 	must(err)
+	key, err := secret.NewKey(make([]byte, secret.KeySize))
+	must(err)
 	s := &server{}
-	s.manager, err = repository.NewManager(ctx, db, stores, []format.Format{docker.New()}, users, nil, network, log)
+	s.manager, err = repository.NewManager(ctx, db, stores, []format.Format{docker.New()}, users, nil, network, key, log)
 	must(err)
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !s.manager.ServeMain(w, r) {
