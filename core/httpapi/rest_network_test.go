@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -308,7 +309,18 @@ func TestOutboundAddresses(t *testing.T) {
 	up.seen()
 	w.want(t, 200, "", "PUT", path, `{"allow":["127.0.0.0/8"],"deny":["127.0.0.1"]}`)
 	refused("5")
-	w.want(t, 400, `[{"id":"deny","message":"\"x\" is neither an address nor a network such as 10.0.0.0/8"}]`, "PUT", path, `{"deny":["x"]}`)
+	wrong := w.want(t, 400, "", "PUT", path, `{"deny":["x"]}`)
+	const detail = `"x" is neither an address nor a network such as 10.0.0.0/8`
+	var p problem
+	must(json.Unmarshal([]byte(wrong.body), &p))
+	if want := (problem{"Bad Request", 400, detail, wrong.Header.Get("X-Siesta-FaultId"), []problemField{{"#/deny", detail}}}); !reflect.DeepEqual(p, want) {
+		t.Errorf("problem %+v, want %+v", p, want)
+	}
+	w.want(t, 400, "", "PUT", path, `{"deny":{}}`)
+	w.want(t, 400, "", "PUT", path, `{`)
+	if got := w.in(t).do(admin, "PUT", path, "x", "Content-Type", "text/plain"); got.StatusCode != 415 {
+		t.Errorf("another content type: %d %s", got.StatusCode, got.body)
+	}
 	w.want(t, 200, `{"allow":["127.0.0.0/8"],"deny":["127.0.0.1"],"denyPrivate":false}`, "GET", path, "")
 	w.want(t, 200, "", "PUT", path, `{}`)
 	w.want(t, 200, "at /6", "GET", "/repository/near/6", "")
