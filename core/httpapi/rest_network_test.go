@@ -140,10 +140,18 @@ func TestHTTPSettings(t *testing.T) {
 	w.want(t, 200, "proxied /c", "GET", "/repository/far/c", "")
 	w.want(t, 200, "proxied /3", "GET", "/repository/near/3", "")
 	saw("GET far.example, GET " + strings.TrimPrefix(up.URL, "http://"))
-	w.want(t, 204, "", "PUT", path, strings.Replace(body("", ""), `"user"`, `"other"`, 1))
-	if got := w.in(t).do(admin, "GET", "/repository/far/d", ""); got.StatusCode != 502 && got.StatusCode != 503 {
-		t.Errorf("without a password: %d %s", got.StatusCode, got.body)
+	without := func(file string) {
+		t.Helper()
+		if got := w.in(t).do(admin, "GET", "/repository/far"+file, ""); got.StatusCode != 502 && got.StatusCode != 503 {
+			t.Errorf("without a password: %d %s", got.StatusCode, got.body)
+		}
 	}
+	w.want(t, 204, "", "PUT", path, strings.Replace(body("", ""), host, "localhost", 1))
+	without("/e")
+	w.want(t, 204, "", "PUT", path, body(`,"password":"hush"`, ""))
+	w.want(t, 200, "proxied /f", "GET", "/repository/far/f", "")
+	w.want(t, 204, "", "PUT", path, strings.Replace(body("", ""), `"user"`, `"other"`, 1))
+	without("/d")
 	if got := w.in(t).do(admin, "GET", "/api/v1/repositories/far/upstream", "").body; !strings.Contains(got, "does not accept the credentials") {
 		t.Errorf("the state says nothing of the outbound proxy: %s", got)
 	}

@@ -15,6 +15,7 @@ import (
 func TestSet(t *testing.T) {
 	var connections atomic.Int64
 	release := make(chan struct{})
+	finish := sync.OnceFunc(func() { close(release) })
 	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, "first ")
 		if r.URL.Path == "/slow" {
@@ -31,6 +32,7 @@ func TestSet(t *testing.T) {
 		}
 		s.Config.Handler = h
 	})
+	t.Cleanup(finish) // before the server is closed, which waits
 	n := newNetwork(t, NetworkConfig{Version: "1", TrustStore: certificate(s)})
 	none := 0
 	c := newClientOn(t, n, s.URL, Config{AutoBlock: true, Connection: &Connection{UseTrustStore: true, Retries: &none}}, Options{})
@@ -65,7 +67,7 @@ func TestSet(t *testing.T) {
 	set(NetworkConfig{})
 	_, _, err = get(c, Request{})
 	wantKind(t, err, TLS)
-	close(release)
+	finish()
 	if body, err := io.ReadAll(slow.Body); err != nil || !strings.HasPrefix(string(body), "first last") {
 		t.Errorf("the transfer that was under way: %q, %v", body, err)
 	}

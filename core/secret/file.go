@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 )
@@ -34,8 +35,12 @@ func Read(path string) (*Key, error) {
 	return NewKey(key)
 }
 
-// Create makes a new key and its file, which only its owner can read. Where there is a file already it is fs.ErrExist.
+// Create makes a new key and its file, which only its owner can read. Where there is a file already it is fs.ErrExist. Nobody else may do
+// so at the same moment.
 func Create(path string) (*Key, error) {
+	if _, err := os.Lstat(path); err == nil {
+		return nil, fmt.Errorf("key of secrets %s: %w", path, fs.ErrExist)
+	}
 	key := make([]byte, KeySize)
 	rand.Read(key)
 	// A file that is there is whole, whenever the power fails.
@@ -51,7 +56,7 @@ func Create(path string) (*Key, error) {
 	if err := f.Sync(); err != nil {
 		return nil, fmt.Errorf("key of secrets: %w", err)
 	}
-	if err := os.Link(f.Name(), path); err != nil {
+	if err := os.Rename(f.Name(), path); err != nil {
 		return nil, fmt.Errorf("key of secrets: %w", err)
 	}
 	if dir, err := os.Open(filepath.Dir(path)); err == nil {
