@@ -2,8 +2,8 @@
 //
 // To change the API, change openapi.yaml and run go generate. Beside the standard fields the description has these:
 // x-permission of an operation is the permission that a caller needs for it, where {format}, {repositoryName} and {name}
-// stand for the repository at hand; x-permission-own is the one that is enough for the caller's own account; x-message of
-// a schema is what a client is told when a string doesn't match the pattern.
+// stand for the repository at hand; x-permission-own is the one that is enough for the caller's own account; x-raw-body
+// says that the body is not looked at before the operation does; x-message of a schema is what a client is told when a string doesn't match the pattern.
 package api
 
 import (

@@ -13,6 +13,9 @@ func OwnPermission(op *openapi3.Operation) string {
 	return extension(op.Extensions, "x-permission-own")
 }
 
+// RawBody tells whether the operation reads its body itself, whatever its content type is.
+func RawBody(op *openapi3.Operation) bool { raw, _ := op.Extensions["x-raw-body"].(bool); return raw }
+
 // Message is what a client is told whose string doesn't match the schema's pattern; empty when there is none.
 func Message(s *openapi3.Schema) string { return extension(s.Extensions, "x-message") }
 

@@ -104,6 +104,32 @@ type AnonymousAccessSettingsXO struct {
 	UserId *string `json:"userId,omitempty"`
 }
 
+// ApiCertificate defines model for ApiCertificate.
+type ApiCertificate struct {
+	ExpiresOn int64 `json:"expiresOn"`
+
+	// Fingerprint SHA-1 in hexadecimal, with colons.
+	//
+	// Example: 9E:4B:52:7B:6F:0E:1A:2C:3D:4E:5F:60:71:82:93:A4:B5:C6:D7:E8
+	Fingerprint string `json:"fingerprint"`
+
+	// Id The same as the fingerprint.
+	Id string `json:"id"`
+
+	// IssuedOn In milliseconds since 1970, like `expiresOn`.
+	IssuedOn                 int64   `json:"issuedOn"`
+	IssuerCommonName         *string `json:"issuerCommonName"`
+	IssuerOrganization       *string `json:"issuerOrganization"`
+	IssuerOrganizationalUnit *string `json:"issuerOrganizationalUnit"`
+	Pem                      string  `json:"pem"`
+
+	// SerialNumber In decimal.
+	SerialNumber              string  `json:"serialNumber"`
+	SubjectCommonName         *string `json:"subjectCommonName"`
+	SubjectOrganization       *string `json:"subjectOrganization"`
+	SubjectOrganizationalUnit *string `json:"subjectOrganizationalUnit"`
+}
+
 // ApiCreateUser defines model for ApiCreateUser.
 type ApiCreateUser struct {
 	// EmailAddress Example: jane@example.org
@@ -534,16 +560,16 @@ type HttpClientConnectionRequest struct {
 	// EnableCookies Whether the upstream server's cookies are kept, in memory, and sent back.
 	EnableCookies *bool `json:"enableCookies,omitempty"`
 
-	// Retries How often a request is tried again; null is 2.
+	// Retries How often a request is tried again; null is what `/v1/http` says, else 2.
 	Retries *int `json:"retries,omitempty"`
 
-	// Timeout How long a connection and the header of an answer may take, in seconds; null is 20.
+	// Timeout How long a connection and the header of an answer may take, in seconds; null is what `/v1/http` says, else 20.
 	Timeout *int `json:"timeout,omitempty"`
 
 	// UseTrustStore Whether the certificates of the server's trust store are trusted. For https only.
 	UseTrustStore *bool `json:"useTrustStore,omitempty"`
 
-	// UserAgentSuffix Put behind the server's name in `User-Agent`.
+	// UserAgentSuffix Put behind the server's name in `User-Agent`; null is what `/v1/http` says.
 	UserAgentSuffix *string `json:"userAgentSuffix,omitempty"`
 }
 
@@ -559,6 +585,12 @@ type HttpClientRequest struct {
 	Blocked    *bool                        `json:"blocked,omitempty"`
 	Connection *HttpClientConnectionRequest `json:"connection,omitempty"`
 }
+
+// HttpSettings defines model for HttpSettings.
+type HttpSettings = Object
+
+// HttpSettingsXo defines model for HttpSettingsXo.
+type HttpSettingsXo = json.RawMessage
 
 // NegativeCacheAttributes defines model for NegativeCacheAttributes.
 type NegativeCacheAttributes struct {
@@ -577,6 +609,38 @@ type NegativeCacheRequest struct {
 	//
 	// Example: 1440
 	TimeToLive *int `json:"timeToLive,omitempty"`
+}
+
+// OutboundAddresses defines model for OutboundAddresses.
+type OutboundAddresses struct {
+	// Allow Addresses and networks that may be connected to.
+	//
+	// Example: ["10.1.0.0/16"]
+	Allow []string `json:"allow"`
+
+	// Deny Addresses and networks that may not.
+	//
+	// Example: ["10.1.2.3"]
+	Deny []string `json:"deny"`
+
+	// DenyPrivate Whether private networks and loopback are refused, but for what `allow` names.
+	DenyPrivate bool `json:"denyPrivate"`
+}
+
+// OutboundAddressesRequest defines model for OutboundAddressesRequest.
+type OutboundAddressesRequest struct {
+	// Allow Addresses and networks that may be connected to.
+	//
+	// Example: ["10.1.0.0/16"]
+	Allow *[]string `json:"allow,omitempty"`
+
+	// Deny Addresses and networks that may not.
+	//
+	// Example: ["10.1.2.3"]
+	Deny *[]string `json:"deny,omitempty"`
+
+	// DenyPrivate Whether private networks and loopback are refused, but for what `allow` names.
+	DenyPrivate *bool `json:"denyPrivate,omitempty"`
 }
 
 // ProxyAttributes defines model for ProxyAttributes.
@@ -850,6 +914,16 @@ type GetRolesParams struct {
 	Source *string `form:"source,omitempty" json:"source,omitempty"`
 }
 
+// GetCertificateParams defines parameters for GetCertificate.
+type GetCertificateParams struct {
+	// Host A name or an address.
+	Host string `form:"host" json:"host"`
+	Port *int   `form:"port,omitempty" json:"port,omitempty"`
+
+	// ProtocolHint It is ignored. The server must speak TLS from the start.
+	ProtocolHint *string `form:"protocolHint,omitempty" json:"protocolHint,omitempty"`
+}
+
 // GetUsersParams defines parameters for GetUsers.
 type GetUsersParams struct {
 	// UserId Only users whose id starts with this, ignoring case.
@@ -868,6 +942,9 @@ type DeleteUserParams struct {
 // ChangePasswordTextBody defines parameters for ChangePassword.
 type ChangePasswordTextBody = string
 
+// UpdateOutboundAddressesJSONRequestBody defines body for UpdateOutboundAddresses for application/json ContentType.
+type UpdateOutboundAddressesJSONRequestBody = OutboundAddressesRequest
+
 // TestRoutingRuleJSONRequestBody defines body for TestRoutingRule for application/json ContentType.
 type TestRoutingRuleJSONRequestBody = RoutingRuleTest
 
@@ -876,6 +953,9 @@ type CreateFileBlobStoreJSONRequestBody = FileBlobStoreApiCreateRequest
 
 // UpdateFileBlobStoreJSONRequestBody defines body for UpdateFileBlobStore for application/json ContentType.
 type UpdateFileBlobStoreJSONRequestBody = FileBlobStoreApiUpdateRequest
+
+// UpdateHttpSettingsJSONRequestBody defines body for UpdateHttpSettings for application/json ContentType.
+type UpdateHttpSettingsJSONRequestBody = HttpSettingsXo
 
 // CreateDockerGroupRepositoryJSONRequestBody defines body for CreateDockerGroupRepository for application/json ContentType.
 type CreateDockerGroupRepositoryJSONRequestBody = DockerGroupRepositoryApiRequest
@@ -933,6 +1013,12 @@ type ChangePasswordTextRequestBody = ChangePasswordTextBody
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
+	// GetOutboundAddresses Get the addresses that the server may connect to
+	// (GET /api/v1/outbound-addresses)
+	GetOutboundAddresses(ctx echo.Context) error
+	// UpdateOutboundAddresses Change the addresses that the server may connect to
+	// (PUT /api/v1/outbound-addresses)
+	UpdateOutboundAddresses(ctx echo.Context) error
 	// GetUpstream Tell how the upstream server of a proxy does
 	// (GET /api/v1/repositories/{repositoryName}/upstream)
 	GetUpstream(ctx echo.Context, repositoryName Repository) error
@@ -957,6 +1043,15 @@ type ServerInterface interface {
 	// QuotaStatus Tell whether a blob store keeps its soft quota
 	// (GET /v1/blobstores/{name}/quota-status)
 	QuotaStatus(ctx echo.Context, name BlobStore) error
+	// ResetHttpSettings Give the settings of requests to other servers their defaults
+	// (DELETE /v1/http)
+	ResetHttpSettings(ctx echo.Context) error
+	// GetHttpSettings Get the settings of requests to other servers
+	// (GET /v1/http)
+	GetHttpSettings(ctx echo.Context) error
+	// UpdateHttpSettings Change the settings of requests to other servers
+	// (PUT /v1/http)
+	UpdateHttpSettings(ctx echo.Context) error
 	// GetRepositories List repositories
 	// (GET /v1/repositories)
 	GetRepositories(ctx echo.Context) error
@@ -1050,6 +1145,18 @@ type ServerInterface interface {
 	// GetRoles List roles
 	// (GET /v1/security/roles)
 	GetRoles(ctx echo.Context, params GetRolesParams) error
+	// GetCertificate Get the certificate of another server
+	// (GET /v1/security/ssl)
+	GetCertificate(ctx echo.Context, params GetCertificateParams) error
+	// GetTrustStoreCertificates List the certificates of the trust store
+	// (GET /v1/security/ssl/truststore)
+	GetTrustStoreCertificates(ctx echo.Context) error
+	// AddCertificate Add a certificate to the trust store
+	// (POST /v1/security/ssl/truststore)
+	AddCertificate(ctx echo.Context) error
+	// RemoveCertificate Remove a certificate from the trust store
+	// (DELETE /v1/security/ssl/truststore/{id})
+	RemoveCertificate(ctx echo.Context, id string) error
 	// GetUsers List users
 	// (GET /v1/security/users)
 	GetUsers(ctx echo.Context, params GetUsersParams) error
@@ -1076,6 +1183,24 @@ type ServerInterface interface {
 // ServerInterfaceWrapper converts echo contexts to parameters.
 type ServerInterfaceWrapper struct {
 	Handler ServerInterface
+}
+
+// GetOutboundAddresses converts echo context to params.
+func (w *ServerInterfaceWrapper) GetOutboundAddresses(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetOutboundAddresses(ctx)
+	return err
+}
+
+// UpdateOutboundAddresses converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdateOutboundAddresses(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdateOutboundAddresses(ctx)
+	return err
 }
 
 // GetUpstream converts echo context to params.
@@ -1182,6 +1307,33 @@ func (w *ServerInterfaceWrapper) QuotaStatus(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.QuotaStatus(ctx, name)
+	return err
+}
+
+// ResetHttpSettings converts echo context to params.
+func (w *ServerInterfaceWrapper) ResetHttpSettings(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ResetHttpSettings(ctx)
+	return err
+}
+
+// GetHttpSettings converts echo context to params.
+func (w *ServerInterfaceWrapper) GetHttpSettings(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetHttpSettings(ctx)
+	return err
+}
+
+// UpdateHttpSettings converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdateHttpSettings(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdateHttpSettings(ctx)
 	return err
 }
 
@@ -1599,6 +1751,72 @@ func (w *ServerInterfaceWrapper) GetRoles(ctx echo.Context) error {
 	return err
 }
 
+// GetCertificate converts echo context to params.
+func (w *ServerInterfaceWrapper) GetCertificate(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetCertificateParams
+	// ------------- Required query parameter "host" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "host", ctx.QueryParams(), &params.Host, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter host: %s", err))
+	}
+
+	// ------------- Optional query parameter "port" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "port", ctx.QueryParams(), &params.Port, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter port: %s", err))
+	}
+
+	// ------------- Optional query parameter "protocolHint" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "protocolHint", ctx.QueryParams(), &params.ProtocolHint, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter protocolHint: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetCertificate(ctx, params)
+	return err
+}
+
+// GetTrustStoreCertificates converts echo context to params.
+func (w *ServerInterfaceWrapper) GetTrustStoreCertificates(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetTrustStoreCertificates(ctx)
+	return err
+}
+
+// AddCertificate converts echo context to params.
+func (w *ServerInterfaceWrapper) AddCertificate(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.AddCertificate(ctx)
+	return err
+}
+
+// RemoveCertificate converts echo context to params.
+func (w *ServerInterfaceWrapper) RemoveCertificate(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RemoveCertificate(ctx, id)
+	return err
+}
+
 // GetUsers converts echo context to params.
 func (w *ServerInterfaceWrapper) GetUsers(ctx echo.Context) error {
 	var err error
@@ -1755,6 +1973,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 		Handler: si,
 	}
 
+	router.GET(options.BaseURL+"/api/v1/outbound-addresses", wrapper.GetOutboundAddresses, options.OperationMiddlewares["getOutboundAddresses"]...)
+	router.PUT(options.BaseURL+"/api/v1/outbound-addresses", wrapper.UpdateOutboundAddresses, options.OperationMiddlewares["updateOutboundAddresses"]...)
 	router.GET(options.BaseURL+"/api/v1/repositories/:repositoryName/upstream", wrapper.GetUpstream, options.OperationMiddlewares["getUpstream"]...)
 	router.POST(options.BaseURL+"/api/v1/routing-rules/test", wrapper.TestRoutingRule, options.OperationMiddlewares["testRoutingRule"]...)
 	router.GET(options.BaseURL+"/v1/blobstores", wrapper.ListBlobStores, options.OperationMiddlewares["listBlobStores"]...)
@@ -1763,6 +1983,9 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/v1/blobstores/file", wrapper.CreateFileBlobStore, options.OperationMiddlewares["createFileBlobStore"]...)
 	router.GET(options.BaseURL+"/v1/blobstores/file/:name", wrapper.GetFileBlobStoreConfiguration, options.OperationMiddlewares["getFileBlobStoreConfiguration"]...)
 	router.PUT(options.BaseURL+"/v1/blobstores/file/:name", wrapper.UpdateFileBlobStore, options.OperationMiddlewares["updateFileBlobStore"]...)
+	router.DELETE(options.BaseURL+"/v1/http", wrapper.ResetHttpSettings, options.OperationMiddlewares["resetHttpSettings"]...)
+	router.GET(options.BaseURL+"/v1/http", wrapper.GetHttpSettings, options.OperationMiddlewares["getHttpSettings"]...)
+	router.PUT(options.BaseURL+"/v1/http", wrapper.UpdateHttpSettings, options.OperationMiddlewares["updateHttpSettings"]...)
 	router.GET(options.BaseURL+"/v1/repositories", wrapper.GetRepositories, options.OperationMiddlewares["getRepositories"]...)
 	router.DELETE(options.BaseURL+"/v1/repositories/:repositoryName", wrapper.DeleteRepository, options.OperationMiddlewares["deleteRepository"]...)
 	router.GET(options.BaseURL+"/v1/repositories/:repositoryName", wrapper.GetRepository, options.OperationMiddlewares["getRepository"]...)
@@ -1794,6 +2017,10 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/security/anonymous", wrapper.ReadAnonymousAccess, options.OperationMiddlewares["readAnonymousAccess"]...)
 	router.PUT(options.BaseURL+"/v1/security/anonymous", wrapper.UpdateAnonymousAccess, options.OperationMiddlewares["updateAnonymousAccess"]...)
 	router.GET(options.BaseURL+"/v1/security/roles", wrapper.GetRoles, options.OperationMiddlewares["getRoles"]...)
+	router.GET(options.BaseURL+"/v1/security/ssl", wrapper.GetCertificate, options.OperationMiddlewares["getCertificate"]...)
+	router.GET(options.BaseURL+"/v1/security/ssl/truststore", wrapper.GetTrustStoreCertificates, options.OperationMiddlewares["getTrustStoreCertificates"]...)
+	router.POST(options.BaseURL+"/v1/security/ssl/truststore", wrapper.AddCertificate, options.OperationMiddlewares["addCertificate"]...)
+	router.DELETE(options.BaseURL+"/v1/security/ssl/truststore/:id", wrapper.RemoveCertificate, options.OperationMiddlewares["removeCertificate"]...)
 	router.GET(options.BaseURL+"/v1/security/users", wrapper.GetUsers, options.OperationMiddlewares["getUsers"]...)
 	router.POST(options.BaseURL+"/v1/security/users", wrapper.CreateUser, options.OperationMiddlewares["createUser"]...)
 	router.DELETE(options.BaseURL+"/v1/security/users/:userId", wrapper.DeleteUser, options.OperationMiddlewares["deleteUser"]...)
@@ -1802,6 +2029,49 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/status", wrapper.IsAvailable, options.OperationMiddlewares["isAvailable"]...)
 	router.GET(options.BaseURL+"/v1/status/writable", wrapper.IsWritable, options.OperationMiddlewares["isWritable"]...)
 
+}
+
+type GetOutboundAddressesRequestObject struct {
+}
+
+type GetOutboundAddressesResponseObject interface {
+	VisitGetOutboundAddressesResponse(w http.ResponseWriter) error
+}
+
+type GetOutboundAddresses200JSONResponse OutboundAddresses
+
+func (response GetOutboundAddresses200JSONResponse) VisitGetOutboundAddressesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateOutboundAddressesRequestObject struct {
+	Body *UpdateOutboundAddressesJSONRequestBody
+}
+
+type UpdateOutboundAddressesResponseObject interface {
+	VisitUpdateOutboundAddressesResponse(w http.ResponseWriter) error
+}
+
+type UpdateOutboundAddresses200JSONResponse OutboundAddresses
+
+func (response UpdateOutboundAddresses200JSONResponse) VisitUpdateOutboundAddressesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
 type GetUpstreamRequestObject struct {
@@ -1960,6 +2230,58 @@ func (response QuotaStatus200JSONResponse) VisitQuotaStatusResponse(w http.Respo
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
+}
+
+type ResetHttpSettingsRequestObject struct {
+}
+
+type ResetHttpSettingsResponseObject interface {
+	VisitResetHttpSettingsResponse(w http.ResponseWriter) error
+}
+
+type ResetHttpSettings204Response struct {
+}
+
+func (response ResetHttpSettings204Response) VisitResetHttpSettingsResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type GetHttpSettingsRequestObject struct {
+}
+
+type GetHttpSettingsResponseObject interface {
+	VisitGetHttpSettingsResponse(w http.ResponseWriter) error
+}
+
+type GetHttpSettings200JSONResponse HttpSettings
+
+func (response GetHttpSettings200JSONResponse) VisitGetHttpSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateHttpSettingsRequestObject struct {
+	Body *UpdateHttpSettingsJSONRequestBody
+}
+
+type UpdateHttpSettingsResponseObject interface {
+	VisitUpdateHttpSettingsResponse(w http.ResponseWriter) error
+}
+
+type UpdateHttpSettings204Response struct {
+}
+
+func (response UpdateHttpSettings204Response) VisitUpdateHttpSettingsResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
 }
 
 type GetRepositoriesRequestObject struct {
@@ -2545,6 +2867,88 @@ func (response GetRoles200JSONResponse) VisitGetRolesResponse(w http.ResponseWri
 	return err
 }
 
+type GetCertificateRequestObject struct {
+	Params GetCertificateParams
+}
+
+type GetCertificateResponseObject interface {
+	VisitGetCertificateResponse(w http.ResponseWriter) error
+}
+
+type GetCertificate200JSONResponse ApiCertificate
+
+func (response GetCertificate200JSONResponse) VisitGetCertificateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetTrustStoreCertificatesRequestObject struct {
+}
+
+type GetTrustStoreCertificatesResponseObject interface {
+	VisitGetTrustStoreCertificatesResponse(w http.ResponseWriter) error
+}
+
+type GetTrustStoreCertificates200JSONResponse []ApiCertificate
+
+func (response GetTrustStoreCertificates200JSONResponse) VisitGetTrustStoreCertificatesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddCertificateRequestObject struct {
+	ContentType string
+	Body        io.Reader
+}
+
+type AddCertificateResponseObject interface {
+	VisitAddCertificateResponse(w http.ResponseWriter) error
+}
+
+type AddCertificate201JSONResponse ApiCertificate
+
+func (response AddCertificate201JSONResponse) VisitAddCertificateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveCertificateRequestObject struct {
+	Id string `json:"id"`
+}
+
+type RemoveCertificateResponseObject interface {
+	VisitRemoveCertificateResponse(w http.ResponseWriter) error
+}
+
+type RemoveCertificate204Response struct {
+}
+
+func (response RemoveCertificate204Response) VisitRemoveCertificateResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
 type GetUsersRequestObject struct {
 	Params GetUsersParams
 }
@@ -2688,6 +3092,12 @@ func (response IsWritable503Response) VisitIsWritableResponse(w http.ResponseWri
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
+	// GetOutboundAddresses Get the addresses that the server may connect to
+	// (GET /api/v1/outbound-addresses)
+	GetOutboundAddresses(ctx context.Context, request GetOutboundAddressesRequestObject) (GetOutboundAddressesResponseObject, error)
+	// UpdateOutboundAddresses Change the addresses that the server may connect to
+	// (PUT /api/v1/outbound-addresses)
+	UpdateOutboundAddresses(ctx context.Context, request UpdateOutboundAddressesRequestObject) (UpdateOutboundAddressesResponseObject, error)
 	// GetUpstream Tell how the upstream server of a proxy does
 	// (GET /api/v1/repositories/{repositoryName}/upstream)
 	GetUpstream(ctx context.Context, request GetUpstreamRequestObject) (GetUpstreamResponseObject, error)
@@ -2712,6 +3122,15 @@ type StrictServerInterface interface {
 	// QuotaStatus Tell whether a blob store keeps its soft quota
 	// (GET /v1/blobstores/{name}/quota-status)
 	QuotaStatus(ctx context.Context, request QuotaStatusRequestObject) (QuotaStatusResponseObject, error)
+	// ResetHttpSettings Give the settings of requests to other servers their defaults
+	// (DELETE /v1/http)
+	ResetHttpSettings(ctx context.Context, request ResetHttpSettingsRequestObject) (ResetHttpSettingsResponseObject, error)
+	// GetHttpSettings Get the settings of requests to other servers
+	// (GET /v1/http)
+	GetHttpSettings(ctx context.Context, request GetHttpSettingsRequestObject) (GetHttpSettingsResponseObject, error)
+	// UpdateHttpSettings Change the settings of requests to other servers
+	// (PUT /v1/http)
+	UpdateHttpSettings(ctx context.Context, request UpdateHttpSettingsRequestObject) (UpdateHttpSettingsResponseObject, error)
 	// GetRepositories List repositories
 	// (GET /v1/repositories)
 	GetRepositories(ctx context.Context, request GetRepositoriesRequestObject) (GetRepositoriesResponseObject, error)
@@ -2805,6 +3224,18 @@ type StrictServerInterface interface {
 	// GetRoles List roles
 	// (GET /v1/security/roles)
 	GetRoles(ctx context.Context, request GetRolesRequestObject) (GetRolesResponseObject, error)
+	// GetCertificate Get the certificate of another server
+	// (GET /v1/security/ssl)
+	GetCertificate(ctx context.Context, request GetCertificateRequestObject) (GetCertificateResponseObject, error)
+	// GetTrustStoreCertificates List the certificates of the trust store
+	// (GET /v1/security/ssl/truststore)
+	GetTrustStoreCertificates(ctx context.Context, request GetTrustStoreCertificatesRequestObject) (GetTrustStoreCertificatesResponseObject, error)
+	// AddCertificate Add a certificate to the trust store
+	// (POST /v1/security/ssl/truststore)
+	AddCertificate(ctx context.Context, request AddCertificateRequestObject) (AddCertificateResponseObject, error)
+	// RemoveCertificate Remove a certificate from the trust store
+	// (DELETE /v1/security/ssl/truststore/{id})
+	RemoveCertificate(ctx context.Context, request RemoveCertificateRequestObject) (RemoveCertificateResponseObject, error)
 	// GetUsers List users
 	// (GET /v1/security/users)
 	GetUsers(ctx context.Context, request GetUsersRequestObject) (GetUsersResponseObject, error)
@@ -2838,6 +3269,75 @@ func NewStrictHandler(ssi StrictServerInterface, middlewares []StrictMiddlewareF
 type strictHandler struct {
 	ssi         StrictServerInterface
 	middlewares []StrictMiddlewareFunc
+}
+
+// GetOutboundAddresses operation middleware
+func (sh *strictHandler) GetOutboundAddresses(ctx echo.Context) error {
+	var request GetOutboundAddressesRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetOutboundAddresses(ctx.Request().Context(), request.(GetOutboundAddressesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetOutboundAddresses")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetOutboundAddressesResponseObject); ok {
+		return validResponse.VisitGetOutboundAddressesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateOutboundAddresses operation middleware
+func (sh *strictHandler) UpdateOutboundAddresses(ctx echo.Context) error {
+	var request UpdateOutboundAddressesRequestObject
+
+	var body UpdateOutboundAddressesJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateOutboundAddresses(ctx.Request().Context(), request.(UpdateOutboundAddressesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateOutboundAddresses")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateOutboundAddressesResponseObject); ok {
+		return validResponse.VisitUpdateOutboundAddressesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
 }
 
 // GetUpstream operation middleware
@@ -3097,6 +3597,98 @@ func (sh *strictHandler) QuotaStatus(ctx echo.Context, name BlobStore) error {
 		return err
 	} else if validResponse, ok := response.(QuotaStatusResponseObject); ok {
 		return validResponse.VisitQuotaStatusResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ResetHttpSettings operation middleware
+func (sh *strictHandler) ResetHttpSettings(ctx echo.Context) error {
+	var request ResetHttpSettingsRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ResetHttpSettings(ctx.Request().Context(), request.(ResetHttpSettingsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ResetHttpSettings")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ResetHttpSettingsResponseObject); ok {
+		return validResponse.VisitResetHttpSettingsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetHttpSettings operation middleware
+func (sh *strictHandler) GetHttpSettings(ctx echo.Context) error {
+	var request GetHttpSettingsRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetHttpSettings(ctx.Request().Context(), request.(GetHttpSettingsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetHttpSettings")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetHttpSettingsResponseObject); ok {
+		return validResponse.VisitGetHttpSettingsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateHttpSettings operation middleware
+func (sh *strictHandler) UpdateHttpSettings(ctx echo.Context) error {
+	var request UpdateHttpSettingsRequestObject
+
+	var body UpdateHttpSettingsJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateHttpSettings(ctx.Request().Context(), request.(UpdateHttpSettingsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateHttpSettings")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateHttpSettingsResponseObject); ok {
+		return validResponse.VisitUpdateHttpSettingsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -4193,6 +4785,106 @@ func (sh *strictHandler) GetRoles(ctx echo.Context, params GetRolesParams) error
 		return err
 	} else if validResponse, ok := response.(GetRolesResponseObject); ok {
 		return validResponse.VisitGetRolesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetCertificate operation middleware
+func (sh *strictHandler) GetCertificate(ctx echo.Context, params GetCertificateParams) error {
+	var request GetCertificateRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetCertificate(ctx.Request().Context(), request.(GetCertificateRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetCertificate")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetCertificateResponseObject); ok {
+		return validResponse.VisitGetCertificateResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetTrustStoreCertificates operation middleware
+func (sh *strictHandler) GetTrustStoreCertificates(ctx echo.Context) error {
+	var request GetTrustStoreCertificatesRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetTrustStoreCertificates(ctx.Request().Context(), request.(GetTrustStoreCertificatesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetTrustStoreCertificates")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetTrustStoreCertificatesResponseObject); ok {
+		return validResponse.VisitGetTrustStoreCertificatesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// AddCertificate operation middleware
+func (sh *strictHandler) AddCertificate(ctx echo.Context) error {
+	var request AddCertificateRequestObject
+
+	request.ContentType = ctx.Request().Header.Get("Content-Type")
+
+	request.Body = ctx.Request().Body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.AddCertificate(ctx.Request().Context(), request.(AddCertificateRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AddCertificate")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(AddCertificateResponseObject); ok {
+		return validResponse.VisitAddCertificateResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RemoveCertificate operation middleware
+func (sh *strictHandler) RemoveCertificate(ctx echo.Context, id string) error {
+	var request RemoveCertificateRequestObject
+
+	request.Id = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RemoveCertificate(ctx.Request().Context(), request.(RemoveCertificateRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RemoveCertificate")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RemoveCertificateResponseObject); ok {
+		return validResponse.VisitRemoveCertificateResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

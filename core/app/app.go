@@ -17,6 +17,7 @@ import (
 	"github.com/repomgr/repomgr/core/config"
 	"github.com/repomgr/repomgr/core/control"
 	"github.com/repomgr/repomgr/core/httpapi"
+	"github.com/repomgr/repomgr/core/network"
 	"github.com/repomgr/repomgr/core/remote"
 	"github.com/repomgr/repomgr/core/repository"
 	"github.com/repomgr/repomgr/core/security"
@@ -67,6 +68,10 @@ func Start(ctx context.Context, cfg config.Config, log *slog.Logger, version str
 		return nil, err
 	}
 	a.onStop(func(context.Context) error { return db.Close() })
+	key, err := openKey(ctx, cfg, db, log)
+	if err != nil {
+		return nil, err
+	}
 
 	users, err := security.New(ctx, db.Directory(), security.Options{DataDir: cfg.Data, Log: log})
 	if err != nil {
@@ -100,11 +105,17 @@ func Start(ctx context.Context, cfg config.Config, log *slog.Logger, version str
 		return nil, err
 	}
 	formats := all.Formats()
-	network, err := remote.NewNetwork(remote.NetworkConfig{Version: version})
+	reach, err := network.New(ctx, db, key, remote.NetworkConfig{Version: version}, log)
 	if err != nil {
 		return nil, err
 	}
-	repositories, err := repository.NewManager(ctx, db, stores, formats, users, listener, network, log)
+	if cfg.DatabaseURL != "" {
+		a.background(background, "watch for changes of the network settings", func(ctx context.Context) error {
+			reach.Watch(ctx, time.Second)
+			return nil
+		})
+	}
+	repositories, err := repository.NewManager(ctx, db, stores, formats, users, listener, reach.Network(), key, log)
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +126,7 @@ func Start(ctx context.Context, cfg config.Config, log *slog.Logger, version str
 		return nil, err
 	}
 	rest, err := httpapi.REST(httpapi.Deps{
-		Repositories: repositories, BlobStores: stores, RoutingRules: repositories.RoutingRules(), Security: users, Browser: repositories, Formats: formats, Version: version,
+		Repositories: repositories, BlobStores: stores, RoutingRules: repositories.RoutingRules(), Security: users, Network: reach, Browser: repositories, Formats: formats, Version: version,
 		Ready: db.Ping, Writable: writable(db, stores), Log: log,
 	})
 	if err != nil {

@@ -29,6 +29,8 @@ type Config struct {
 	// TLSCertificate and TLSKey are PEM files; both are set or none. TLSListen is the address of the main port by TLS; empty means
 	// none.
 	TLSCertificate, TLSKey, TLSListen string
+	// SecretsKeyFile is the file with the key that secrets are encrypted with in the database; empty is one in the data directory.
+	SecretsKeyFile string
 	// UploadsExpiry is how long an upload session may rest before it is given up.
 	UploadsExpiry time.Duration
 	// TransfersStall is how long a client may neither send nor take a byte of a transfer.
@@ -99,6 +101,9 @@ func Settings() []Setting {
 		{Key: "tls.listen", Env: "REPOMGR_TLS_LISTEN", Allowed: "host:port or :port",
 			Help: "Address where the main port is also served by TLS.",
 			bind: func(c *Config) value { return text(&c.TLSListen, isAddress) }},
+		{Key: "secrets.keyFile", Env: "REPOMGR_SECRETS_KEY_FILE", Allowed: "the path of a file",
+			Help: "File with the key that encrypts passwords and tokens of upstream servers in the database: 32 bytes in base64. All nodes need the same. Without it, `secrets.key` in the data directory, which is made at the first start.",
+			bind: func(c *Config) value { return text(&c.SecretsKeyFile, notEmpty) }},
 		{Key: "uploads.expiry", Env: "REPOMGR_UPLOADS_EXPIRY", Default: "24h", Allowed: "a duration of at least 1m, such as 90m or 24h",
 			Help: "How long an upload session may rest before it is given up.",
 			bind: func(c *Config) value { return duration(&c.UploadsExpiry, time.Minute) }},

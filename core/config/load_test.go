@@ -115,17 +115,17 @@ func TestLoadRefuses(t *testing.T) {
 		name, file string
 		env        []string
 		flags      Flags
-		// want is the whole message; FILE stands for the file's path.
+		// want is the whole message; FILE: stands for the file's path.
 		want string
 	}{
 		{
 			name: "unknown key", file: "listen: :1\nlisten_port: 1\n",
-			want: "FILE:2: unknown key listen_port; allowed here: data, listen, preset, presets, admin, anonymous, database, log, tls, uploads, transfers",
+			want: "FILE:2: unknown key listen_port; allowed here: data, listen, preset, presets, admin, anonymous, database, log, tls, secrets, uploads, transfers",
 		},
-		{name: "unknown key of two lines", file: "\"a\\nb\": 1\n", want: `FILE:1: unknown key "a\nb"; allowed here: data, listen, preset, presets, admin, anonymous, database, log, tls, uploads, transfers`},
+		{name: "unknown key of two lines", file: "\"a\\nb\": 1\n", want: `FILE:1: unknown key "a\nb"; allowed here: data, listen, preset, presets, admin, anonymous, database, log, tls, secrets, uploads, transfers`},
 		{name: "unknown key below", file: "log:\n  lvl: x\n", want: "FILE:2: unknown key log.lvl; allowed here: level, format"},
-		{name: "key with dots", file: "log.level: debug\n", want: "FILE:1: unknown key log.level; allowed here: data, listen, preset, presets, admin, anonymous, database, log, tls, uploads, transfers"},
-		{name: "config in the file", file: "config: x\n", want: "FILE:1: unknown key config; allowed here: data, listen, preset, presets, admin, anonymous, database, log, tls, uploads, transfers"},
+		{name: "key with dots", file: "log.level: debug\n", want: "FILE:1: unknown key log.level; allowed here: data, listen, preset, presets, admin, anonymous, database, log, tls, secrets, uploads, transfers"},
+		{name: "config in the file", file: "config: x\n", want: "FILE:1: unknown key config; allowed here: data, listen, preset, presets, admin, anonymous, database, log, tls, secrets, uploads, transfers"},
 		{name: "merge key", file: "log: &a {level: info}\n<<: *a\n", want: "FILE:1: log must be a mapping with the keys level, format"},
 		{name: "bad value", file: "\n\nanonymous: yes\n", want: `FILE:3: anonymous must be true or false, not "yes"`},
 		{name: "value for a mapping", file: "log: debug\n", want: "FILE:1: log must be a mapping with the keys level, format"},
@@ -133,19 +133,19 @@ func TestLoadRefuses(t *testing.T) {
 		{name: "no value", file: "listen:\n", want: "FILE:1: listen must be host:port or :port"},
 		{name: "list in a list", file: "preset: [[docker]]\n", want: "FILE:1: preset must be a list of: docker"},
 		{name: "unknown preset", file: "preset: [docker, maven]\n", want: `FILE:1: preset must be a list of: docker, not "docker,maven"`},
-		{name: "list at the top", file: "- listen\n", want: "FILE:1: must be a mapping with the keys data, listen, preset, presets, admin, anonymous, database, log, tls, uploads, transfers"},
+		{name: "list at the top", file: "- listen\n", want: "FILE:1: must be a mapping with the keys data, listen, preset, presets, admin, anonymous, database, log, tls, secrets, uploads, transfers"},
 		{name: "two documents", file: "listen: :1\n---\nlisten: :2\n", want: "FILE:3: more than one document"},
 		{name: "port", file: "presets: {docker: {port: 70000}}\n", want: `FILE:1: presets.docker.port must be a port, 1 to 65535, not "70000"`},
 		{name: "number too large", env: []string{"REPOMGR_PRESET_DOCKER_PORT=99999999999999999999"}, want: `REPOMGR_PRESET_DOCKER_PORT: presets.docker.port must be a port, 1 to 65535, not "99999999999999999999"`},
 		{
 			name: "unknown variable", env: []string{"REPOMGR_LISTN=:1"},
 			want: "environment: unknown variable REPOMGR_LISTN; allowed are REPOMGR_CONFIG, REPOMGR_DATA, REPOMGR_LISTEN, REPOMGR_PRESET, REPOMGR_PRESET_DOCKER_PORT, REPOMGR_PRESET_DOCKER_GROUP_PORT, " +
-				"REPOMGR_ADMIN_PASSWORD, REPOMGR_ANONYMOUS, REPOMGR_DATABASE_URL, REPOMGR_LOG_LEVEL, REPOMGR_LOG_FORMAT, REPOMGR_TLS_CERTIFICATE, REPOMGR_TLS_KEY, REPOMGR_TLS_LISTEN, REPOMGR_UPLOADS_EXPIRY, REPOMGR_TRANSFERS_STALL",
+				"REPOMGR_ADMIN_PASSWORD, REPOMGR_ANONYMOUS, REPOMGR_DATABASE_URL, REPOMGR_LOG_LEVEL, REPOMGR_LOG_FORMAT, REPOMGR_TLS_CERTIFICATE, REPOMGR_TLS_KEY, REPOMGR_TLS_LISTEN, REPOMGR_SECRETS_KEY_FILE, REPOMGR_UPLOADS_EXPIRY, REPOMGR_TRANSFERS_STALL",
 		},
 		{
 			name: "a port that Kubernetes didn't set", env: []string{"REPOMGR_PORT=9000"},
 			want: "environment: unknown variable REPOMGR_PORT; allowed are REPOMGR_CONFIG, REPOMGR_DATA, REPOMGR_LISTEN, REPOMGR_PRESET, REPOMGR_PRESET_DOCKER_PORT, REPOMGR_PRESET_DOCKER_GROUP_PORT, " +
-				"REPOMGR_ADMIN_PASSWORD, REPOMGR_ANONYMOUS, REPOMGR_DATABASE_URL, REPOMGR_LOG_LEVEL, REPOMGR_LOG_FORMAT, REPOMGR_TLS_CERTIFICATE, REPOMGR_TLS_KEY, REPOMGR_TLS_LISTEN, REPOMGR_UPLOADS_EXPIRY, REPOMGR_TRANSFERS_STALL",
+				"REPOMGR_ADMIN_PASSWORD, REPOMGR_ANONYMOUS, REPOMGR_DATABASE_URL, REPOMGR_LOG_LEVEL, REPOMGR_LOG_FORMAT, REPOMGR_TLS_CERTIFICATE, REPOMGR_TLS_KEY, REPOMGR_TLS_LISTEN, REPOMGR_SECRETS_KEY_FILE, REPOMGR_UPLOADS_EXPIRY, REPOMGR_TRANSFERS_STALL",
 		},
 		{name: "variable", env: []string{"REPOMGR_LISTEN=8081"}, want: `REPOMGR_LISTEN: listen must be host:port or :port, not "8081"`},
 		{name: "flag", flags: Flags{"listen": "localhost:http"}, want: `--listen: listen must be host:port or :port, not "localhost:http"`},
@@ -189,7 +189,7 @@ func TestLoadRefuses(t *testing.T) {
 			if err == nil {
 				t.Fatal("no error")
 			}
-			if want := strings.ReplaceAll(test.want, "FILE", path); err.Error() != want {
+			if want := strings.ReplaceAll(test.want, "FILE:", path+":"); err.Error() != want {
 				t.Errorf("error:\n got %s\nwant %s", err, want)
 			}
 		})

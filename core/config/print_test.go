@@ -46,6 +46,8 @@ func TestPrint(t *testing.T) {
 		`  certificate: "" | default`,
 		`  key: "" | default`,
 		`  listen: "" | default`,
+		`secrets:`,
+		`  keyFile: "" | default`,
 		`uploads:`,
 		`  expiry: 24h | default`,
 		`transfers:`,
@@ -81,7 +83,7 @@ func TestPrintedIsRead(t *testing.T) {
 	// The empty ones are not allowed as values.
 	var kept []string
 	for line := range strings.Lines(b.String()) {
-		if !strings.Contains(line, `: ""`) && !strings.Contains(line, ": []") && strings.TrimSpace(line) != "admin:" && strings.TrimSpace(line) != "database:" && strings.TrimSpace(line) != "tls:" {
+		if !strings.Contains(line, `: ""`) && !strings.Contains(line, ": []") && strings.TrimSpace(line) != "admin:" && strings.TrimSpace(line) != "database:" && strings.TrimSpace(line) != "tls:" && strings.TrimSpace(line) != "secrets:" {
 			kept = append(kept, line)
 		}
 	}

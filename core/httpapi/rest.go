@@ -85,6 +85,7 @@ type Deps struct {
 	BlobStores   BlobStores
 	RoutingRules RoutingRules
 	Security     Security
+	Network      Network
 	// Browser lists what is in repositories; without one there are no listings.
 	Browser Browser
 	// Formats are all formats of the server.
@@ -175,17 +176,24 @@ func normalise(next echo.HandlerFunc) echo.HandlerFunc {
 type router struct{ *echo.Echo }
 
 func (r router) GET(path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc) *echo.Route {
-	path = placed(path)
-	r.HEAD(path, h, m...)
-	return r.Echo.GET(path, h, m...)
+	r.HEAD(place(path), h, m...)
+	return r.Echo.GET(place(path), h, m...)
+}
+
+func (r router) PUT(path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc) *echo.Route {
+	return r.Echo.PUT(place(path), h, m...)
 }
 
 func (r router) POST(path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc) *echo.Route {
-	return r.Echo.POST(placed(path), h, m...)
+	return r.Echo.POST(place(path), h, m...)
 }
 
-// placed is where a path is that the generated code has put below api.Base.
-func placed(path string) string {
+func (r router) DELETE(path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc) *echo.Route {
+	return r.Echo.DELETE(place(path), h, m...)
+}
+
+// place is where the path of a route belongs that the generated code has put below api.Base.
+func place(path string) string {
 	if below, ok := strings.CutPrefix(path, api.Base); ok {
 		return api.Path(below)
 	}

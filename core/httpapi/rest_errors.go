@@ -97,6 +97,10 @@ func (s *server) handleError(err error, c echo.Context) {
 		writeText(c.Response(), status, http.StatusText(status))
 		return
 	}
+	if isOwn(r) {
+		writeProblem(c.Response(), err, status, id)
+		return
+	}
 	writeError(c.Response(), r, err, status, id)
 }
 

@@ -31,6 +31,7 @@ func validate(op operation, w http.ResponseWriter, r *http.Request, params map[s
 		Options: &openapi3filter.Options{
 			MultiError:          true,
 			SkipSettingDefaults: true,
+			ExcludeRequestBody:  api.RawBody(op.Operation),
 			AuthenticationFunc:  openapi3filter.NoopAuthenticationFunc,
 		},
 	})

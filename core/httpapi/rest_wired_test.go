@@ -13,8 +13,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/repomgr/repomgr/core/network"
 	"github.com/repomgr/repomgr/core/remote"
 	"github.com/repomgr/repomgr/core/repository"
+	"github.com/repomgr/repomgr/core/secret"
 	"github.com/repomgr/repomgr/core/store"
 )
 
@@ -75,13 +77,15 @@ func (w *wired) start(t *testing.T) {
 	must(err)
 	stores, err := repository.OpenBlobStores(ctx, db, filepath.Join(w.dir, "blobs"), log)
 	must(err)
-	network, err := remote.NewNetwork(remote.NetworkConfig{Version: "test"})
+	key, err := secret.NewKey(make([]byte, secret.KeySize))
 	must(err)
-	manager, err := repository.NewManager(ctx, db, stores, formats(), sharedSecurity(), noPorts{}, network, log)
+	reach, err := network.New(ctx, db, key, remote.NetworkConfig{Version: "test"}, log)
+	must(err)
+	manager, err := repository.NewManager(ctx, db, stores, formats(), sharedSecurity(), noPorts{}, reach.Network(), key, log)
 	must(err)
 	w.manager = manager
 	w.fixture = newFixture(t, knownUsers, func(d *Deps) {
-		d.Repositories, d.BlobStores, d.Browser, d.RoutingRules, d.Log = manager, stores, manager, manager.RoutingRules(), log
+		d.Repositories, d.BlobStores, d.Browser, d.RoutingRules, d.Network, d.Log = manager, stores, manager, manager.RoutingRules(), reach, log
 	})
 	server := httptest.NewServer(Handler(manager, w.echo))
 	w.Server = server

@@ -128,7 +128,7 @@ func (c *Client) send(r *http.Request) (*http.Response, error) {
 	if header == nil {
 		header = http.Header{}
 	}
-	header.Set("User-Agent", c.agent)
+	header.Set("User-Agent", c.reach().agent)
 	header.Set("Accept-Encoding", "identity")
 	trail := c.newTrail(clean(u))
 	for {

@@ -303,7 +303,7 @@ func TestAuthorizer(t *testing.T) {
 		f := newTokens(t)
 		f.answer = func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 		c := newClient(t, f.upstream, userConfig(), Options{Authorizer: f.authorizer()})
-		c.timeout = 500 * time.Millisecond
+		c.reach().timeout = 500 * time.Millisecond
 		timed(t, func() {
 			_, _, err := get(c, Request{Path: "a"})
 			wantKind(t, err, Timeout)

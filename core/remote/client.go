@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -31,17 +32,14 @@ type Client struct {
 	network    *Network
 	base       *url.URL
 	origin     string
-	agent      string
 	authorizer Authorizer
 	cred       Credentials
 	preemptive bool
 	circular   bool
 	jar        http.CookieJar // nil without cookies
-	retries    int
-	timeout    time.Duration
+	connection Connection
 	stall      time.Duration
-	direct     *http.Transport
-	proxied    *http.Transport
+	line       atomic.Pointer[line]
 	health     *health
 	now        func() time.Time
 	pause      func(context.Context, time.Duration) error
@@ -59,15 +57,10 @@ func New(network *Network, base string, config Config, options Options) (*Client
 	}
 	connection := config.connection()
 	c := &Client{
-		network: network, base: u, origin: origin(u), agent: network.agent, authorizer: options.Authorizer,
-		circular: connection.EnableCircularRedirects, retries: connection.retries(), timeout: connection.timeout(),
-		stall: options.Stall, now: options.Now, pause: sleep,
-		direct: network.transport(false, connection), proxied: network.transport(true, connection),
+		network: network, base: u, origin: origin(u), authorizer: options.Authorizer,
+		circular: connection.EnableCircularRedirects, connection: connection, stall: options.Stall, now: options.Now, pause: sleep,
 	}
 	c.cred, c.preemptive = config.credentials()
-	if suffix := connection.UserAgentSuffix; suffix != nil && *suffix != "" {
-		c.agent += " " + *suffix
-	}
 	if connection.EnableCookies {
 		c.jar, _ = cookiejar.New(nil) // never an error
 	}
@@ -82,6 +75,9 @@ func New(network *Network, base string, config Config, options Options) (*Client
 		log = slog.New(slog.DiscardHandler)
 	}
 	c.health = &health{host: u.Host, manual: config.Blocked, auto: config.AutoBlock, now: c.now, log: log}
+	if a := config.Authentication; a != nil {
+		c.health.lost = a.Lost
+	}
 	return c, nil
 }
 
@@ -90,8 +86,9 @@ func (c *Client) State() State { return c.health.snapshot() }
 
 // Close closes idle connections. Requests that are under way go on.
 func (c *Client) Close() {
-	c.direct.CloseIdleConnections()
-	c.proxied.CloseIdleConnections()
+	if l := c.line.Load(); l != nil {
+		l.close()
+	}
 }
 
 // Do makes a request. Its answer has the bytes as they were sent, without any content coding undone; the caller closes its body. A
@@ -118,7 +115,7 @@ func (c *Client) Do(ctx context.Context, req Request) (*http.Response, error) {
 			return nil, err
 		}
 		var nothing outcome
-		return c.try(ctx, req, start, c.retries, &nothing)
+		return c.try(ctx, req, start, c.reach().retries, &nothing)
 	}
 	probe, err := c.health.admit()
 	if err != nil {
@@ -126,7 +123,7 @@ func (c *Client) Do(ctx context.Context, req Request) (*http.Response, error) {
 	}
 	o := outcome{ended: true} // in case the Authorizer panics
 	defer func() { c.health.settle(ctx, probe, o) }()
-	retries := c.retries
+	retries := c.reach().retries
 	if probe {
 		retries = 0
 	}

@@ -211,7 +211,7 @@ func TestTimeout(t *testing.T) {
 	})
 	defer close(release)
 	c := newClient(t, s.URL, retries(2), Options{})
-	c.timeout = 500 * time.Millisecond
+	c.reach().timeout = 500 * time.Millisecond
 	timed(t, func() {
 		_, _, err := get(c, Request{Path: "silent"})
 		if e := wantKind(t, err, Timeout); !errors.Is(e, errNoAnswer) {

@@ -32,11 +32,11 @@ type Config struct {
 
 // Connection holds settings of connections to an upstream.
 type Connection struct {
-	// Retries is how often an idempotent request is tried again, 0 to 10; nil is 2.
+	// Retries is how often an idempotent request is tried again, 0 to 10; nil is the network's.
 	Retries *int `json:"retries"`
-	// UserAgentSuffix is put behind the server's own name in User-Agent.
+	// UserAgentSuffix is put behind the server's own name in User-Agent; nil and empty are the network's.
 	UserAgentSuffix *string `json:"userAgentSuffix"`
-	// Timeout is how long a connection and the header of an answer may take, in seconds, 1 to 3600; nil is 20.
+	// Timeout is how long a connection and the header of an answer may take, in seconds, 1 to 3600; nil is the network's.
 	Timeout *int `json:"timeout"`
 	// EnableCircularRedirects lets redirects lead to a URL that was visited already, up to the limit on their number.
 	EnableCircularRedirects bool `json:"enableCircularRedirects"`
@@ -65,6 +65,8 @@ type Authentication struct {
 	BearerToken string `json:"bearerToken,omitempty"`
 	// Preemptive sends username and password with each request, not only when the upstream asks for them; nil is true.
 	Preemptive *bool `json:"preemptive,omitempty"`
+	// Lost is why the secret is not known; then no request is made, and this is its error.
+	Lost error `json:"-"`
 }
 
 // String names the type only, so that no secret gets into a log.
@@ -89,7 +91,7 @@ func (c Config) Public() Config {
 	}
 	if c.Authentication != nil {
 		public := *c.Authentication
-		public.Password, public.BearerToken = "", ""
+		public.Password, public.BearerToken, public.Lost = "", "", nil
 		c.Authentication = &public
 	}
 	return c
@@ -97,22 +99,23 @@ func (c Config) Public() Config {
 
 // Check returns an *errs.Error that names the first field that is wrong.
 func (c Config) Check() error {
-	if err := c.Connection.check(); err != nil {
+	if err := c.Connection.check("httpClient.connection.", "userAgentSuffix"); err != nil {
 		return err
 	}
 	return c.Authentication.check()
 }
 
-func (c *Connection) check() error {
+// check names fields with object in front; agent is the name of the suffix.
+func (c *Connection) check(object, agent string) error {
 	switch {
 	case c == nil:
 		return nil
 	case c.Retries != nil && (*c.Retries < 0 || *c.Retries > maxRetries):
-		return errs.Field("httpClient.connection.retries", "retries must be between 0 and %d", maxRetries)
+		return errs.Field(object+"retries", "retries must be between 0 and %d", maxRetries)
 	case c.Timeout != nil && (*c.Timeout < 1 || *c.Timeout > maxTimeout):
-		return errs.Field("httpClient.connection.timeout", "timeout must be between 1 and %d seconds", maxTimeout)
+		return errs.Field(object+"timeout", "timeout must be between 1 and %d seconds", maxTimeout)
 	case c.UserAgentSuffix != nil && (len(*c.UserAgentSuffix) > maxSuffix || !isValue(*c.UserAgentSuffix)):
-		return errs.Field("httpClient.connection.userAgentSuffix",
+		return errs.Field(object+agent,
 			"user agent suffix must be at most %d bytes long, without control characters", maxSuffix)
 	}
 	return nil
@@ -128,6 +131,8 @@ func (a *Authentication) check() error {
 			"or set as outbound HTTP proxy one that answers NTLM for this server, such as cntlm")
 	case a.Type != TypeUsername && a.Type != TypeBearer:
 		return errs.Field(object+"type", "authentication type must be %s or %s", TypeUsername, TypeBearer)
+	case a.Type == TypeBearer && a.Lost != nil:
+		return nil
 	case a.Type == TypeBearer && a.BearerToken == "":
 		return errs.Field(object+"bearerToken", "bearer token must not be empty")
 	case a.Type == TypeBearer && (!isValue(a.BearerToken) || strings.ContainsAny(a.BearerToken, " \t")):
@@ -163,16 +168,14 @@ func (c Config) connection() Connection {
 	return *c.Connection
 }
 
-func (c Connection) retries() int {
-	if c.Retries == nil {
-		return defaultRetries
+// limits are how often a request is tried again, and how long an answer may take, on a network.
+func (c Connection) limits(n *setup) (retries int, timeout time.Duration) {
+	retries, timeout = n.retries, n.timeout
+	if c.Retries != nil {
+		retries = *c.Retries
 	}
-	return *c.Retries
-}
-
-func (c Connection) timeout() time.Duration {
-	if c.Timeout == nil {
-		return defaultTimeout
+	if c.Timeout != nil {
+		timeout = time.Duration(*c.Timeout) * time.Second
 	}
-	return time.Duration(*c.Timeout) * time.Second
+	return retries, timeout
 }

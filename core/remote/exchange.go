@@ -24,7 +24,7 @@ func (c *Client) visit(ctx context.Context, req Request, t *trail, own bool, aut
 	for _, name := range mine {
 		header.Del(name)
 	}
-	header.Set("User-Agent", c.agent)
+	header.Set("User-Agent", c.reach().agent)
 	header.Set("Accept-Encoding", "identity")
 	if t.left {
 		header = foreign(header)
@@ -54,16 +54,13 @@ func (c *Client) visit(ctx context.Context, req Request, t *trail, own bool, aut
 
 // exchange sends one request and waits for the header of its answer. Errors are *Error, or why ctx ended.
 func (c *Client) exchange(ctx context.Context, r *http.Request) (*http.Response, error) {
-	transport := c.direct
-	proxy := c.network.proxy(r.URL)
-	if proxy != nil {
-		if err := c.network.guard.checkHost(r.URL.Hostname()); err != nil {
-			return nil, classify(r.URL.Host, err)
-		}
-		transport = c.proxied
+	line := c.reach()
+	transport, err := line.way(r.URL)
+	if err != nil {
+		return nil, err
 	}
 	inner, cancel := context.WithCancelCause(ctx)
-	timer := time.AfterFunc(c.timeout, func() { cancel(errNoAnswer) })
+	timer := time.AfterFunc(line.timeout, func() { cancel(errNoAnswer) })
 	resp, err := transport.RoundTrip(r.WithContext(inner))
 	late := !timer.Stop() && errors.Is(context.Cause(inner), errNoAnswer)
 	if err == nil && late {
@@ -80,10 +77,10 @@ func (c *Client) exchange(ctx context.Context, r *http.Request) (*http.Response,
 		}
 		return nil, classify(r.URL.Host, err)
 	}
-	if resp.StatusCode == http.StatusProxyAuthRequired && proxy != nil {
+	if resp.StatusCode == http.StatusProxyAuthRequired && transport == line.proxied {
 		_ = resp.Body.Close()
 		cancel(nil)
-		return nil, proxyError(proxy, resp.StatusCode)
+		return nil, proxyError(line.setup.proxy(r.URL), resp.StatusCode)
 	}
 	resp.Request = &http.Request{Method: r.Method, URL: r.URL} // the one that was sent has credentials
 	c.watch(inner, cancel, r.URL.Host, resp)

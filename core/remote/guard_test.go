@@ -43,7 +43,7 @@ func TestGuard(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			g := newNetwork(t, tt.config).guard
+			g := newNetwork(t, tt.config).current.Load().guard
 			for _, s := range tt.allowed {
 				if err := g.check(netip.MustParseAddr(s)); err != nil {
 					t.Errorf("%s: %v, want it allowed", s, err)
@@ -59,7 +59,7 @@ func TestGuard(t *testing.T) {
 }
 
 func TestGuardHost(t *testing.T) {
-	g := newNetwork(t, NetworkConfig{}).guard
+	g := newNetwork(t, NetworkConfig{}).current.Load().guard
 	for _, host := range []string{"example.com", "a.b.", "1.1.1.1", "::1", "xn--bcher-kva.example", "1and1.com", "host1"} {
 		if err := g.checkHost(host); err != nil {
 			t.Errorf("%s: %v, want it allowed", host, err)

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"runtime"
+	"sync/atomic"
 	"time"
 
 	"github.com/repomgr/repomgr/core/errs"
@@ -19,6 +20,10 @@ import (
 type NetworkConfig struct {
 	// Version is the server's, for User-Agent.
 	Version string
+	// UserAgent is put behind the server's own name in User-Agent by clients that have no suffix of their own.
+	UserAgent string
+	// Retries and Timeout are those of clients that have none of their own; nil is 2, and 20 seconds.
+	Retries, Timeout *int
 	// HTTPProxy is the outbound proxy for http URLs, and for https ones if HTTPSProxy is nil. Nil is none.
 	HTTPProxy *OutboundProxy
 	// HTTPSProxy is the outbound proxy for https URLs. It is spoken to in plain HTTP (CONNECT), like the other.
@@ -46,6 +51,8 @@ type OutboundProxy struct {
 	Port int
 	// Username is empty when the proxy asks for no credentials.
 	Username, Password string
+	// Lost is why the password is not known; then no request is made by the proxy, and this is its error.
+	Lost error
 }
 
 // String is the proxy's address, without credentials.
@@ -54,19 +61,51 @@ func (p OutboundProxy) String() string { return net.JoinHostPort(p.Host, fmt.Spr
 // GoString implements fmt.GoStringer, as String.
 func (p OutboundProxy) GoString() string { return p.String() }
 
-// Network is what the clients of a server have in common. It is immutable; a changed configuration makes a new one.
-type Network struct {
+// Network is what the clients of a server have in common. Its configuration may be replaced at any time.
+type Network struct{ current atomic.Pointer[setup] }
+
+// setup is a configuration at work. It is immutable.
+type setup struct {
 	agent   string
+	suffix  string // of agent, for clients without one
+	retries int
+	timeout time.Duration
 	guard   *guard
 	direct  hosts // not by a proxy
 	proxies map[string]*url.URL
-	roots   *x509.CertPool // the system's and RootCAs
-	trusted *x509.CertPool // roots and TrustStore
+	lost    map[string]error // why a proxy can't be used, by the scheme like proxies
+	roots   *x509.CertPool   // the system's and RootCAs
+	trusted *x509.CertPool   // roots and TrustStore
 }
 
 // NewNetwork returns an *errs.Error if the configuration is wrong.
 func NewNetwork(config NetworkConfig) (*Network, error) {
-	n := &Network{agent: agent(config.Version), proxies: map[string]*url.URL{}}
+	n := &Network{}
+	return n, n.Set(config)
+}
+
+// Set replaces the configuration. Requests that begin when it has returned are made under the new one, on new connections; those that
+// are under way end under the old one. What clients know of their upstreams stays. An *errs.Error says what is wrong with the
+// configuration; then the old one is still in force.
+func (n *Network) Set(config NetworkConfig) error {
+	s, err := newSetup(config)
+	if err != nil {
+		return err
+	}
+	n.current.Store(s)
+	return nil
+}
+
+func newSetup(config NetworkConfig) (*setup, error) {
+	defaults := Connection{Retries: config.Retries, Timeout: config.Timeout, UserAgentSuffix: &config.UserAgent}
+	if err := defaults.check("", "userAgent"); err != nil {
+		return nil, err
+	}
+	n := &setup{
+		agent: agent(config.Version), suffix: config.UserAgent, retries: defaultRetries, timeout: defaultTimeout,
+		proxies: map[string]*url.URL{}, lost: map[string]error{},
+	}
+	n.retries, n.timeout = defaults.limits(n)
 	var err error
 	if n.guard, err = newGuard(config); err != nil {
 		return nil, err
@@ -79,11 +118,13 @@ func NewNetwork(config NetworkConfig) (*Network, error) {
 			return nil, err
 		}
 		n.proxies["https"] = n.proxies["http"]
+		n.lost["http"], n.lost["https"] = p.Lost, p.Lost
 	}
 	if p := config.HTTPSProxy; p != nil {
 		if n.proxies["https"], err = p.url("httpsProxy."); err != nil {
 			return nil, err
 		}
+		n.lost["https"] = p.Lost
 	}
 	n.roots = systemRoots()
 	if len(config.RootCAs) > 0 && !n.roots.AppendCertsFromPEM(config.RootCAs) {
@@ -130,7 +171,7 @@ func (p OutboundProxy) url(object string) (*url.URL, error) {
 }
 
 // proxy returns the outbound proxy for a URL, nil for none.
-func (n *Network) proxy(u *url.URL) *url.URL {
+func (n *setup) proxy(u *url.URL) *url.URL {
 	if p := n.proxies[u.Scheme]; p != nil && !n.direct.match(u.Hostname()) {
 		return p
 	}
@@ -145,15 +186,16 @@ const (
 
 // transport makes a transport for direct connections, which are guarded, or for those by the outbound proxy, which are not: the
 // proxy is where the admin says, usually in a private network.
-func (n *Network) transport(proxied bool, connection Connection) *http.Transport {
-	dialer := &net.Dialer{Timeout: connection.timeout()}
+func (n *setup) transport(proxied bool, connection Connection) *http.Transport {
+	_, timeout := connection.limits(n)
+	dialer := &net.Dialer{Timeout: timeout}
 	roots := n.roots
 	if connection.UseTrustStore {
 		roots = n.trusted
 	}
 	t := &http.Transport{
 		TLSClientConfig:        &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
-		TLSHandshakeTimeout:    connection.timeout(),
+		TLSHandshakeTimeout:    timeout,
 		DisableCompression:     true, // what is stored are the bytes that were sent
 		MaxIdleConnsPerHost:    idleConns,
 		IdleConnTimeout:        idleTimeout,

@@ -65,6 +65,8 @@ type health struct {
 	auto   bool
 	now    func() time.Time
 	log    *slog.Logger
+	// lost is why the upstream's credentials are not known; it is not asked without.
+	lost error
 
 	mu      sync.Mutex
 	state   State  // without Status and Reason
@@ -91,6 +93,8 @@ func (h *health) admit() (probe bool, err error) {
 	switch {
 	case h.manual:
 		return false, h.blocked()
+	case h.lost != nil:
+		return false, h.locked()
 	case h.state.NotBefore.After(now):
 		return false, &Error{
 			Kind: h.held.Kind, Host: h.held.Host, Status: h.held.Status, RetryAfter: h.state.NotBefore.Sub(now),
@@ -110,11 +114,17 @@ func (h *health) admit() (probe bool, err error) {
 
 // admitOther decides about a request to another host, of which the upstream's failures say nothing.
 func (h *health) admitOther() error {
-	if h.manual {
+	switch {
+	case h.manual:
 		return h.blocked()
+	case h.lost != nil:
+		return h.locked()
 	}
 	return nil
 }
+
+// locked is the error for an upstream whose credentials are not known.
+func (h *health) locked() *Error { return &Error{Kind: Unauthorized, Host: h.host, Err: h.lost} }
 
 func (h *health) blocked() *Error {
 	return &Error{Kind: Blocked, Host: h.host, Err: errors.New("an administrator has blocked it")}
@@ -220,6 +230,8 @@ func (h *health) snapshot() State {
 	switch {
 	case h.manual:
 		s.Status, s.Reason = ManuallyBlocked, h.blocked().Err.Error()
+	case h.lost != nil:
+		s.Status, s.Reason = Unavailable, h.locked().Error()
 	case h.streak > 0 && h.auto:
 		s.Status, s.Reason = AutoBlocked, h.reason
 	case h.streak > 0:

@@ -228,7 +228,7 @@ func TestWhatBlocks(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			c := newClient(t, tt.url, noRetries(), Options{})
 			if tt.kind == Timeout {
-				c.timeout = 100 * time.Millisecond
+				c.reach().timeout = 100 * time.Millisecond
 			}
 			_, _, err := get(c, Request{})
 			wantKind(t, err, tt.kind)
@@ -243,7 +243,7 @@ func TestWhatBlocks(t *testing.T) {
 			}
 
 			off := newClient(t, tt.url, retries(0), Options{})
-			off.timeout = c.timeout
+			off.reach().timeout = c.reach().timeout
 			for range 2 {
 				_, _, err = get(off, Request{})
 				wantKind(t, err, tt.kind)

@@ -2,7 +2,6 @@ package repository
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -18,6 +17,7 @@ import (
 	"github.com/repomgr/repomgr/core/errs"
 	"github.com/repomgr/repomgr/core/format"
 	"github.com/repomgr/repomgr/core/remote"
+	"github.com/repomgr/repomgr/core/secret"
 	"github.com/repomgr/repomgr/core/security"
 	"github.com/repomgr/repomgr/core/store"
 )
@@ -46,8 +46,10 @@ type Manager struct {
 	order     []*plugin
 	security  *security.Service
 	listeners Listeners
-	log       *slog.Logger
-	caches    caches
+	// key encrypts the secrets in the database.
+	key    *secret.Key
+	log    *slog.Logger
+	caches caches
 	// parsing bounds the bytes of the documents that formats look into at the same moment.
 	parsing *semaphore.Weighted
 	// generating bounds how many documents are made at the same moment.
@@ -76,11 +78,12 @@ const parsingCost = 4
 // maxGenerating is how many documents are made at once: a large one may take 30 MB while it is.
 const maxGenerating = 2
 
-// NewManager returns a manager of the repositories in the database. Start opens their connectors.
+// NewManager returns a manager of the repositories in the database, whose secrets are encrypted with the key. Start opens their
+// connectors.
 func NewManager(ctx context.Context, db *store.Store, stores *BlobStores, formats []format.Format, security *security.Service,
-	listeners Listeners, network *remote.Network, log *slog.Logger) (*Manager, error) {
+	listeners Listeners, network *remote.Network, key *secret.Key, log *slog.Logger) (*Manager, error) {
 	m := &Manager{
-		db: db, stores: stores, formats: map[string]*plugin{}, security: security, listeners: listeners, log: log,
+		db: db, stores: stores, formats: map[string]*plugin{}, security: security, listeners: listeners, key: key, log: log,
 		caches: newCaches(db.Epochs), parsing: semaphore.NewWeighted(maxParsing), generating: semaphore.NewWeighted(maxGenerating), network: network, repositories: map[int64]*Repository{}, connectors: map[int]Connector{},
 	}
 	for _, f := range formats {
@@ -94,10 +97,14 @@ func NewManager(ctx context.Context, db *store.Store, stores *BlobStores, format
 	if err != nil {
 		return nil, fmt.Errorf("read repositories: %w", err)
 	}
+	clear := map[int64]Config{}
 	for _, row := range rows {
-		var c Config
-		if err := json.Unmarshal([]byte(row.Config), &c); err != nil {
-			return nil, fmt.Errorf("configuration of repository %s: %w", row.Name, err)
+		c, isClear, err := m.decode(row)
+		if err != nil {
+			return nil, err
+		}
+		if isClear {
+			clear[row.ID] = c
 		}
 		r, err := m.build(row.ID, c)
 		if err == nil {
@@ -112,7 +119,7 @@ func NewManager(ctx context.Context, db *store.Store, stores *BlobStores, format
 		m.repositories[row.ID] = r
 	}
 	m.table.Store(newTable(m.repositories))
-	return m, nil
+	return m, m.seal(ctx, clear)
 }
 
 // retryPort is how often a connector is tried again whose port was taken when the server started.
@@ -257,12 +264,12 @@ func (m *Manager) Create(ctx context.Context, c Config) error {
 		return errs.Field("name", "Name is already used, must be unique (ignoring case)")
 	}
 	return m.change(r, func() error {
-		config, err := json.Marshal(r.config)
+		config, err := m.encode(r.config)
 		if err != nil {
 			return err
 		}
 		return m.db.Update(ctx, func(tx *store.Tx) error {
-			id, err := tx.CreateRepository(store.Repository{Name: c.Name, Format: c.Format, Type: c.Type, BlobStoreID: r.store.id, Config: string(config)})
+			id, err := tx.CreateRepository(store.Repository{Name: c.Name, Format: c.Format, Type: c.Type, BlobStoreID: r.store.id, Config: config})
 			if r.id = id; err != nil {
 				return err
 			}
@@ -294,12 +301,12 @@ func (m *Manager) Update(ctx context.Context, c Config) error {
 	}
 	r.invalidated, r.invalidations = old.invalidated, old.invalidations
 	err = m.change(r, func() error {
-		config, err := json.Marshal(r.config)
+		config, err := m.encode(r.config)
 		if err != nil {
 			return err
 		}
 		return m.db.Update(ctx, func(tx *store.Tx) error {
-			if err := tx.UpdateRepository(r.id, string(config)); err != nil {
+			if err := tx.UpdateRepository(r.id, config); err != nil {
 				return err
 			}
 			return tx.SetRoutingRule(r.id, c.RoutingRule)
@@ -380,11 +387,11 @@ func (m *Manager) Delete(ctx context.Context, name string) error {
 	groups := m.without(name)
 	err := m.db.Update(ctx, func(tx *store.Tx) error {
 		for _, g := range groups {
-			config, err := json.Marshal(g.config)
+			config, err := m.encode(g.config)
 			if err != nil {
 				return err
 			}
-			if err := tx.UpdateRepository(g.id, string(config)); err != nil {
+			if err := tx.UpdateRepository(g.id, config); err != nil {
 				return err
 			}
 		}

@@ -45,7 +45,7 @@ func TestRuleAllows(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if got := r.allows(question{tt.path, tt.query}); got != want {
+				if got := r.allows(question{path: tt.path, query: tt.query}); got != want {
 					t.Errorf("%s: allowed is %v", mode, got)
 				}
 			}
@@ -131,7 +131,7 @@ func FuzzRule(f *testing.F) {
 		if err != nil || path == "" {
 			return
 		}
-		plain, asked := question{path: path}, question{path, query}
+		plain, asked := question{path: path}, question{path: path, query: query}
 		if block.allows(plain) == allow.allows(plain) {
 			t.Errorf("both modes answer %v", allow.allows(plain))
 		}

@@ -42,7 +42,7 @@ func (s *server) hostedIn(t *testing.T, name, store string) {
 // though nobody fetched them yet.
 func TestPushOfUpstreamsLayers(t *testing.T) {
 	places(t, func(t *testing.T, s *server, writableStore string) {
-		u := newRegistry(t, false)
+		u := newRegistry(t, testenv.RegistryOptions{})
 		s.hostedIn(t, "local", writableStore)
 		s.proxy(t, "far", u)
 		s.group(t, "all", "local", "local", "far")
@@ -192,7 +192,7 @@ func TestUploadsThroughGroup(t *testing.T) {
 
 // TestPushByClients is TestPushOfUpstreamsLayers by a Docker engine, and by skopeo.
 func TestPushByClients(t *testing.T) {
-	u, s := newRegistry(t, false), newServer(t, true)
+	u, s := newRegistry(t, testenv.RegistryOptions{}), newServer(t, true)
 	s.hosted(t, "local", false)
 	s.proxy(t, "far", u)
 	s.group(t, "all", "local", "local", "far")

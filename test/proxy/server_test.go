@@ -18,6 +18,7 @@ import (
 	"github.com/repomgr/repomgr/core/format"
 	"github.com/repomgr/repomgr/core/remote"
 	"github.com/repomgr/repomgr/core/repository"
+	"github.com/repomgr/repomgr/core/secret"
 	"github.com/repomgr/repomgr/core/security"
 	"github.com/repomgr/repomgr/core/store"
 	"github.com/repomgr/repomgr/formats/docker"
@@ -69,8 +70,10 @@ func newServerWith(t *testing.T, anonymous bool, settings remote.NetworkConfig) 
 	must(err)
 	network, err := remote.NewNetwork(settings)
 	must(err)
+	key, err := secret.NewKey(make([]byte, secret.KeySize))
+	must(err)
 	s := &server{stores: stores}
-	s.manager, err = repository.NewManager(ctx, db, stores, []format.Format{docker.New()}, users, nil, network, log)
+	s.manager, err = repository.NewManager(ctx, db, stores, []format.Format{docker.New()}, users, nil, network, key, log)
 	must(err)
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !s.manager.ServeMain(w, r) {

@@ -16,6 +16,7 @@ import (
 	"github.com/repomgr/repomgr/core/format"
 	"github.com/repomgr/repomgr/core/remote"
 	"github.com/repomgr/repomgr/core/repository"
+	secrets "github.com/repomgr/repomgr/core/secret" // secret is a password here
 	"github.com/repomgr/repomgr/core/security"
 	"github.com/repomgr/repomgr/core/store"
 )
@@ -95,7 +96,9 @@ func (s *Server) start() {
 	must(err)
 	network, err := remote.NewNetwork(remote.NetworkConfig{Version: "test"})
 	must(err)
-	s.manager, err = repository.NewManager(ctx, db, stores, []format.Format{s.format}, s.Security, s, network, log)
+	key, err := secrets.NewKey(make([]byte, secrets.KeySize))
+	must(err)
+	s.manager, err = repository.NewManager(ctx, db, stores, []format.Format{s.format}, s.Security, s, network, key, log)
 	must(err)
 	s.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !s.manager.ServeMain(w, r) {
