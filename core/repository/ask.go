@@ -37,9 +37,9 @@ func (x *exchange) Ask(ctx context.Context, req remote.Request, limit int64) (fo
 }
 
 func (r *Repository) askOnce(ctx context.Context, req remote.Request, limit int64) (format.Document, error) {
-	res, err := r.shown(r.upstream.client.Do(ctx, req))
+	res, err := r.upstream.client.Do(ctx, req)
 	if err != nil {
-		return format.Document{}, r.refused(err)
+		return format.Document{}, r.refused(r.shown(err))
 	}
 	defer res.Body.Close()
 	if err := r.answered(res); err != nil {

@@ -128,16 +128,17 @@ func (r *Repository) ask(ctx context.Context, method string, route format.Route,
 		h[name] = values
 	}
 	req.Header = h
-	return r.shown(r.upstream.client.Do(ctx, req))
+	res, err := r.upstream.client.Do(ctx, req)
+	return res, r.shown(err)
 }
 
-// shown is upstream's answer; where it refuses its own token, as if it said that it does not have it.
-func (r *Repository) shown(res *http.Response, err error) (*http.Response, error) {
+// shown is an error of a request to upstream; where that refuses its own token, as if it said that it does not have it.
+func (r *Repository) shown(err error) error {
 	var e *remote.Error
 	if errors.As(err, &e) && e.Kind == remote.Denied {
-		err = errs.Wrap(errs.NotFound, err, "the upstream server of %s does not have it, or does not show it", r.Name())
+		return errs.Wrap(errs.NotFound, err, "the upstream server of %s does not have it, or does not show it", r.Name())
 	}
-	return res, err
+	return err
 }
 
 // refused gives an upstream's failure the error that clients see. Those of an outage are asked to come again.
