@@ -1,7 +1,7 @@
 # The image holds the static binary and nothing to run beside it.
 #
 #   docker build --build-arg VERSION="$(git describe --tags --always)" -t repomgr .
-#   docker run -p 8081:8081 -p 8082:8082 -v repomgr:/data repomgr
+#   docker run -p 8081:8081 -p 8082:8082 -p 8083:8083 -v repomgr:/data repomgr
 
 FROM golang:1.26-bookworm AS build
 WORKDIR /src
@@ -22,8 +22,8 @@ ENV REPOMGR_DATA=/data ZONEINFO=/zoneinfo.zip
 # a number, so that Kubernetes can tell that it is not root
 USER 65532:65532
 VOLUME /data
-# the REST API and the UI; the docker connector of --preset docker
-EXPOSE 8081 8082
+# the REST API and the UI; the docker connectors of --preset docker
+EXPOSE 8081 8082 8083
 HEALTHCHECK --interval=30s --timeout=10s --start-period=60s CMD ["/repomgr", "healthcheck"]
 ENTRYPOINT ["/repomgr"]
 CMD ["serve"]

@@ -20,7 +20,9 @@ func containerd(t *testing.T) string {
 	}
 	dir := shortDir(t)
 	socket := filepath.Join(dir, "c.sock")
-	write(t, dir, "config.toml", fmt.Sprintf("version = 2\nroot = %q\nstate = %q\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n[grpc]\n  address = %q\n[ttrpc]\n  address = %q\n",
+	write(t, dir, "config.toml", fmt.Sprintf("version = 2\nroot = %q\nstate = %q\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n[grpc]\n  address = %q\n[ttrpc]\n  address = %q\n"+
+		// else what another namespace has is not pulled
+		"[plugins.\"io.containerd.metadata.v1.bolt\"]\n  content_sharing_policy = \"isolated\"\n",
 		filepath.Join(dir, "root"), filepath.Join(dir, "state"), socket, socket+".ttrpc"))
 	cmd := exec.Command(testenv.Tool(t, "containerd"), "-c", filepath.Join(dir, "config.toml"))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
