@@ -3,10 +3,12 @@ package httpapi
 import (
 	"errors"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -50,6 +52,14 @@ func (c *conn) Write(p []byte) (n int, err error) {
 	}
 }
 
+// file is what the kernel sends by itself: an *os.File, or what io.Copy makes of one before it hands it to ReadFrom, which has
+// another type.
+type file interface {
+	fs.File
+	io.Seeker
+	syscall.Conn
+}
+
 // ReadFrom sends r. A file goes out by sendfile, and after a write that came to its deadline goes on where the kernel left off.
 func (c *conn) ReadFrom(r io.Reader) (n int64, err error) {
 	limited, _ := r.(*io.LimitedReader)
@@ -57,7 +67,7 @@ func (c *conn) ReadFrom(r io.Reader) (n int64, err error) {
 	if limited != nil {
 		source = limited.R // the kernel's way is taken for one layer only
 	}
-	if _, ok := source.(*os.File); !ok {
+	if _, ok := source.(file); !ok {
 		return io.Copy(struct{ io.Writer }{c}, r)
 	}
 	for err == nil {

@@ -126,7 +126,7 @@ const coldBlobs = 16
 // if limit says so.
 func (b *bench) coldScenario(speed, limit string) scenario {
 	s := scenario{name: "cold 100 MB blob, upstream " + speed, claims: []claim{
-		{metric: megabytes, of: subject, base: direct, limit: disk, bar: bar{least: 0.9}},
+		{metric: megabytes, of: subject, base: direct, limit: hashing, bar: bar{least: 0.9}},
 		{name: ": first byte", metric: firstMS, of: subject, base: direct, above: true, bar: bar{most: 5}},
 		{name: ": " + mirror, metric: megabytes, of: mirror, base: direct},
 		{name: ": " + mirror + ": first byte", metric: firstMS, of: mirror, base: direct},
@@ -144,7 +144,8 @@ func (b *bench) coldScenario(speed, limit string) scenario {
 			return b.cold(ctx, up, job{server: server, address: address, connections: 1}, coldBlobs)
 		}})
 	}
-	s.entrants = append(s.entrants, b.disk(1))
+	// The digest of one blob can't be computed by two cores: nobody who verifies is faster.
+	s.entrants = append(s.entrants, b.hashing(), b.disk(1))
 	return s
 }
 
