@@ -2,6 +2,8 @@ package httpapi
 
 import (
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 )
@@ -188,4 +190,84 @@ func TestRoutingOfDocker(t *testing.T) {
 	if n := up.seen(); n != 0 {
 		t.Errorf("upstream was asked %d times for catalogs", n)
 	}
+}
+
+// A change of a rule holds for the next request, and what is on its way arrives.
+func TestRoutingChangeWhileFetching(t *testing.T) {
+	proceed, begun := make(chan struct{}), make(chan struct{})
+	body := strings.Repeat("content!", 20_000)
+	up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", fmt.Sprint(len(body)))
+		_, _ = w.Write([]byte(body[:100_000]))
+		_ = http.NewResponseController(w).Flush()
+		close(begun)
+		<-proceed
+		_, _ = w.Write([]byte(body[100_000:]))
+	}))
+	t.Cleanup(up.Close)
+	w := newWired(t)
+	rule := `{"name":"rule","mode":"BLOCK","matchers":["/other"]}`
+	w.want(t, 204, "", "POST", "/v1/routing-rules", rule)
+	w.want(t, 201, "", "POST", "/v1/repositories/raw/proxy",
+		edit((&origin{Server: up}).rawProxy("mirror", "", quick), `"proxy":`, `"routingRuleName":"rule","proxy":`))
+	done := make(chan answer)
+	go func() { done <- w.in(t).do(admin, "GET", "/repository/mirror/a", "") }()
+	<-begun
+	w.want(t, 204, "", "PUT", "/v1/routing-rules/rule", edit(rule, "/other", "/a"))
+	w.want(t, 403, "", "GET", "/repository/mirror/a", "")
+	close(proceed)
+	if got := <-done; got.StatusCode != 200 || got.body != body {
+		t.Errorf("%d with %d bytes, not %d", got.StatusCode, len(got.body), len(body))
+	}
+	w.want(t, 403, "", "GET", "/repository/mirror/a", "")
+	w.want(t, 204, "", "PUT", "/v1/routing-rules/rule", rule)
+	w.want(t, 200, body, "GET", "/repository/mirror/a", "")
+}
+
+// What a rule denies can't be had by another way: by a mount, or as what stands for a list of referrers.
+func TestRoutingHasNoWayAround(t *testing.T) {
+	const digest = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+	w := newWired(t)
+	up := &origin{}
+	up.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		up.requests.Add(1)
+		switch {
+		case strings.Contains(r.URL.Path, "/manifests/"):
+			w.Header().Set("Content-Type", "application/vnd.oci.image.index.v1+json")
+			fmt.Fprintf(w, `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[{"mediaType":"m","size":1,"digest":%q}]}`, digest)
+		case strings.Contains(r.URL.Path, "/referrers/"):
+			http.NotFound(w, r)
+		}
+	}))
+	t.Cleanup(up.Close)
+	rule := `{"name":"rule","mode":"BLOCK","matchers":["/none"]}`
+	w.want(t, 204, "", "POST", "/v1/routing-rules", rule)
+	body := edit(edit(leastProxy, "https://registry.test", up.URL), `"docker":{`, `"routingRuleName":"rule","httpClient":`+quick+`,"docker":{`)
+	w.want(t, 201, "", "POST", "/v1/repositories/docker/proxy", edit(body, "least", "hub"))
+	w.want(t, 201, "", "POST", "/v1/repositories/docker/hosted", edit(edit(edit(dockerBody, "more", "own"), `,"httpPort":8083`, ""), "allow_once", "allow"))
+	w.want(t, 201, "", "POST", "/v1/repositories/docker/group", `{"name":"all","storage":{"blobStoreName":"default","strictContentTypeValidation":true},`+
+		`"docker":{"v1Enabled":false},"group":{"memberNames":["own","hub"],"writableMember":"own"}}`)
+	w.want(t, 200, "", "GET", "/repository/hub/v2/evil/blobs/"+digest, "")
+	mount := func(status int, name, query string) {
+		t.Helper()
+		w.want(t, status, "", "POST", "/repository/all/v2/"+name+"/blobs/uploads/?mount="+digest+query, "")
+	}
+	referrers := func(repo, image string, want bool) {
+		t.Helper()
+		if got := w.want(t, 200, "", "GET", "/repository/"+repo+"/v2/"+image+"/referrers/"+digest, "").body; strings.Contains(got, digest) != want {
+			t.Errorf("referrers of %s are %s", image, got)
+		}
+	}
+	referrers("hub", "one", true)
+	w.want(t, 204, "", "PUT", "/v1/routing-rules/rule", edit(rule, "/none", `/v2/[^/]+/(blobs|manifests)/.*`))
+	mount(202, "a", "&from=evil")
+	mount(202, "b", "")
+	up.seen()
+	referrers("hub", "two", false)
+	referrers("all", "three", false)
+	if n := up.seen(); n != 2 {
+		t.Errorf("upstream was asked %d times for referrers, not 2", n)
+	}
+	w.want(t, 204, "", "PUT", "/v1/routing-rules/rule", rule)
+	mount(201, "a", "&from=evil")
 }

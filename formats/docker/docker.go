@@ -64,7 +64,7 @@ func (docker) Describe() format.Descriptor {
 	return format.Descriptor{
 		Name: "docker", Settings: "docker", ProxySettings: "dockerProxy", Challenges: true, DeleteStatus: http.StatusAccepted, NamedBy: kindManifest, Latest: true,
 		Answers: []string{kindTags, kindCatalog, kindReferrers},
-		Usage: "docker login {host}\ndocker tag alpine {address}/alpine\ndocker push {address}/alpine\ndocker pull {address}/alpine",
+		Usage:   "docker login {host}\ndocker tag alpine {address}/alpine\ndocker push {address}/alpine\ndocker pull {address}/alpine",
 	}
 }
 
