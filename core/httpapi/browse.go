@@ -101,6 +101,9 @@ func newListing(name, directory string, children []store.Child, next string) lis
 	files := strings.Repeat("../", depth) + "repository/" + url.PathEscape(name) + (&url.URL{Path: directory}).EscapedPath()
 	for _, child := range children {
 		row := listingRow{Name: child.Key(), Link: files + url.PathEscape(child.Name), Modified: child.UpdatedAt.Format(http.TimeFormat), Size: child.Size}
+		if child.Link != "" {
+			row.Link = files + child.Link
+		}
 		if child.Directory {
 			row.Link, row.Modified, row.Size = "./"+url.PathEscape(child.Name)+"/", "", ""
 		}

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"fmt"
+	"html"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -67,6 +68,20 @@ func TestForwardedQueries(t *testing.T) {
 		t.Error("an absence is not remembered")
 	}
 	w.want(t, 200, "", "GET", "/repository/far/f.txt?some", "")
+
+	// The links of the listing lead to what is kept.
+	page := w.want(t, 200, "", "GET", "/service/rest/repository/browse/far/", "").body
+	links := 0
+	for part := range strings.SplitSeq(page, `href="`) {
+		link, _, _ := strings.Cut(html.UnescapeString(part), `"`)
+		if _, file, ok := strings.Cut(link, "/repository/far/"); ok {
+			links++
+			w.want(t, 200, "", "GET", "/repository/far/"+file, "")
+		}
+	}
+	if n := up.seen(); links < 6 || n != 1 {
+		t.Errorf("%d links in %s: upstream was asked %d times", links, page, n)
+	}
 
 	// A change of the setting holds at once; what is shown is taken back.
 	shown := w.want(t, 200, "", "GET", path+"/far", "").body

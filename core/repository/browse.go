@@ -30,6 +30,11 @@ func (m *Manager) Browse(ctx context.Context, p security.Principal, name, direct
 		next = children[len(children)-1].Key()
 	}
 	children = slices.DeleteFunc(children, func(c store.Child) bool { return !c.Directory && !r.browsable(p, directory+c.Name) })
+	if r.forwards() {
+		for i := range children {
+			children[i].Link = forwardedLink(children[i].Name)
+		}
+	}
 	return children, next, nil
 }
 

@@ -3,6 +3,8 @@ package repository
 import (
 	"net/url"
 	"strings"
+
+	"github.com/repomgr/repomgr/core/format"
 )
 
 // forwarding is the exchange of a proxy with the query of the request in its route, where the proxy forwards it: what upstream has at a path
@@ -21,4 +23,25 @@ func (x *exchange) forwarding() (*exchange, error) {
 	// The last question mark is where the query begins, as it has none itself: also behind a path that has one.
 	inner.route.Path += "?" + query
 	return &inner, nil
+}
+
+// forwards tells whether the repository is a proxy that forwards queries.
+func (r *Repository) forwards() bool {
+	if r.upstream == nil || r.plugin.forwarder == nil {
+		return false
+	}
+	_, ok, err := r.plugin.forwarder.Forward(format.Route{}, "", r.info())
+	return ok && err == nil
+}
+
+// forwardedLink is the relative URL of a file whose name was made by forwarding.
+func forwardedLink(name string) string {
+	i := strings.LastIndexByte(name, '?')
+	switch {
+	case i < 0:
+		return ""
+	case i == len(name)-1:
+		return url.PathEscape(name[:i])
+	}
+	return url.PathEscape(name[:i]) + name[i:]
 }

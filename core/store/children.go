@@ -15,6 +15,9 @@ type Child struct {
 	// Size, in bytes, and UpdatedAt are those of a file.
 	Size      int64
 	UpdatedAt time.Time
+	// Link is the URL of a file, relative to its directory, where that is not its name, escaped; else empty. It is for the callers of
+	// Children to set.
+	Link string
 }
 
 // Key is the name, of a directory with a slash at the end: what a page begins after.
