@@ -173,6 +173,10 @@ func (r *Repository) answered(res *http.Response) error {
 // find is found for a proxy.
 func (x *exchange) findRemote(ctx context.Context, method string) (found, error) {
 	r, route := x.repo, x.route
+	if x.mirror != nil {
+		a, err := x.mirror.get(ctx, route)
+		return found{x: x, asset: a}, err
+	}
 	a, err := r.asset(ctx, route.Path)
 	switch {
 	case err == nil && r.fresh(route, a):
@@ -298,6 +302,11 @@ func (x *exchange) wholeDocument(ctx context.Context) (format.Document, error) {
 			return format.Document{}, x.repo.refused(err)
 		}
 	}
+	return x.read(ctx, a)
+}
+
+// read is an asset's bytes as a document.
+func (x *exchange) read(ctx context.Context, a content.Asset) (format.Document, error) {
 	r, err := x.repo.openBlob(ctx, a.Blob)
 	if err != nil {
 		return format.Document{}, err

@@ -39,6 +39,7 @@ type plugin struct {
 	selector  format.Selector
 	// substituter is asked where upstream lacks a document.
 	substituter format.Substituter
+	mirrorer    format.Mirrorer
 }
 
 func newPlugin(f format.Format) *plugin {
@@ -57,6 +58,7 @@ func newPlugin(f format.Format) *plugin {
 	p.merger, _ = f.(format.Merger)
 	p.selector, _ = f.(format.Selector)
 	p.substituter, _ = f.(format.Substituter)
+	p.mirrorer, _ = f.(format.Mirrorer)
 	return p
 }
 

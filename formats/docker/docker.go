@@ -57,6 +57,7 @@ var (
 	_ format.Selector    = docker{}
 	_ format.Merger      = docker{}
 	_ format.Substituter = docker{}
+	_ format.Mirrorer    = docker{}
 )
 
 // Describe says what the format is. sha512 is not among the algorithms: the few uploads that want it name it.

@@ -25,8 +25,9 @@ func New() format.Format { return raw{} }
 
 // All that the format is beside format.Format.
 var (
-	_ format.Settler = raw{}
-	_ format.Headers = raw{}
+	_ format.Settler  = raw{}
+	_ format.Headers  = raw{}
+	_ format.Mirrorer = raw{}
 )
 
 // kindFile is the kind of all assets.

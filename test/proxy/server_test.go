@@ -42,6 +42,7 @@ type server struct {
 	// host is "127.0.0.1:port".
 	host    string
 	manager *repository.Manager
+	db      *store.Store
 	// stop stops it; it may be called twice.
 	stop func()
 }
@@ -67,7 +68,7 @@ func newServer(t *testing.T, anonymous bool) *server {
 	must(err)
 	network, err := remote.NewNetwork(remote.NetworkConfig{Version: "test"})
 	must(err)
-	s := &server{}
+	s := &server{db: db}
 	s.manager, err = repository.NewManager(ctx, db, stores, []format.Format{docker.New()}, users, nil, network, log)
 	must(err)
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
