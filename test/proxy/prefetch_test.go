@@ -5,13 +5,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-containerregistry/pkg/authn"
-	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/random"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/repomgr/repomgr/core/errs"
 	"github.com/repomgr/repomgr/core/format"
@@ -52,16 +50,18 @@ func multi(t *testing.T) (v1.ImageIndex, map[string][]string) {
 }
 
 // put pushes an image for several platforms, under some tags.
-func (u upstream) put(t *testing.T, image string, index v1.ImageIndex, tags ...string) {
+func (u upstream) put(t *testing.T, c crane, image string, index v1.ImageIndex, tags ...string) {
 	t.Helper()
+	dir := t.TempDir()
+	path, err := layout.Write(dir, empty.Index)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := path.AppendIndex(index); err != nil {
+		t.Fatal(err)
+	}
 	for _, tag := range tags {
-		ref, err := name.ParseReference(u.prefix+"/"+image+":"+tag, name.Insecure)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := remote.WriteIndex(ref, index, remote.WithAuth(&authn.Basic{Username: user, Password: password})); err != nil {
-			t.Fatal(err)
-		}
+		c.run("push", dir, u.prefix+"/"+image+":"+tag)
 	}
 }
 
@@ -118,7 +118,7 @@ func testPrefetch(t *testing.T, u upstream) {
 	s.proxy(t, "far", u)
 	c := newCrane(t, u.host, s.host)
 	index, parts := multi(t)
-	u.put(t, "team/app", index, "1.0", "1.1", "latest")
+	u.put(t, c, "team/app", index, "1.0", "1.1", "latest")
 	digest, err := index.Digest()
 	if err != nil {
 		t.Fatal(err)
