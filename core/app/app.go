@@ -111,11 +111,12 @@ func Start(ctx context.Context, cfg config.Config, log *slog.Logger, version str
 	if err := preset(ctx, cfg, db, repositories); err != nil {
 		return nil, err
 	}
-	if err := a.jobs(ctx, background, cfg, db, stores, log); err != nil {
+	tasks, err := a.jobs(ctx, background, cfg, db, stores, repositories, log)
+	if err != nil {
 		return nil, err
 	}
 	rest, err := httpapi.REST(httpapi.Deps{
-		Repositories: repositories, BlobStores: stores, Security: users, Browser: repositories, Formats: formats, Version: version,
+		Repositories: repositories, BlobStores: stores, Security: users, Browser: repositories, Tasks: tasks, Formats: formats, Version: version,
 		Ready: db.Ping, Writable: writable(db, stores), Log: log,
 	})
 	if err != nil {

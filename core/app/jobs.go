@@ -17,7 +17,8 @@ import (
 const keepEvents = 7 * 24 * time.Hour
 
 // jobs starts what the server does by itself.
-func (a *App) jobs(ctx, background context.Context, cfg config.Config, db *store.Store, stores *repository.BlobStores, log *slog.Logger) error {
+func (a *App) jobs(ctx, background context.Context, cfg config.Config, db *store.Store, stores *repository.BlobStores,
+	repositories *repository.Manager, log *slog.Logger) (*task.Manager, error) {
 	bus := event.New(db, log)
 	tasks, err := task.New(ctx, db, []task.Recurring{
 		{Schedule: "@every 1h", Type: task.Type{ID: "uploads.expire", Name: "Give up upload sessions that rest", Run: func(ctx context.Context, _ *task.Progress) (string, error) {
@@ -32,11 +33,11 @@ func (a *App) jobs(ctx, background context.Context, cfg config.Config, db *store
 			n, err := bus.Trim(ctx, keepEvents)
 			return fmt.Sprintf("%d events", n), err
 		}}},
-	}, log)
+	}, log, prefetch(repositories))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	a.background(background, "tasks", func(ctx context.Context) error { tasks.Run(ctx); return nil })
 	a.background(background, "events", func(ctx context.Context) error { bus.Run(ctx); return nil })
-	return nil
+	return tasks, nil
 }

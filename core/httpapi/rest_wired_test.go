@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -16,6 +17,7 @@ import (
 	"github.com/repomgr/repomgr/core/remote"
 	"github.com/repomgr/repomgr/core/repository"
 	"github.com/repomgr/repomgr/core/store"
+	"github.com/repomgr/repomgr/core/task"
 )
 
 // wired is a fixture whose repositories are at work.
@@ -23,6 +25,7 @@ type wired struct {
 	*fixture
 	dir     string
 	manager *repository.Manager
+	tasks   *task.Manager
 	record  *record
 	stop    func()
 }
@@ -79,12 +82,24 @@ func (w *wired) start(t *testing.T) {
 	must(err)
 	manager, err := repository.NewManager(ctx, db, stores, formats(), sharedSecurity(), noPorts{}, network, log)
 	must(err)
-	w.manager = manager
-	w.fixture = newFixture(t, knownUsers, func(d *Deps) { d.Repositories, d.BlobStores, d.Browser, d.Log = manager, stores, manager, log })
+	tasks, err := task.New(ctx, db, ownTasks, log, echoTask)
+	must(err)
+	background, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		tasks.Run(background)
+	}()
+	w.manager, w.tasks = manager, tasks
+	w.fixture = newFixture(t, knownUsers, func(d *Deps) {
+		d.Repositories, d.BlobStores, d.Browser, d.Tasks, d.Log = manager, stores, manager, tasks, log
+	})
 	server := httptest.NewServer(Handler(manager, w.echo))
 	w.Server = server
 	w.stop = func() {
 		server.Close()
+		cancel()
+		<-ended
 		manager.Close()
 		must(stores.Close())
 		must(db.Close())

@@ -23,13 +23,9 @@ func (t *tally) fail(what string, err error) {
 	}
 }
 
-// String is the result for people.
+// String is the result for people. The failures are in the error beside it.
 func (t *tally) String() string {
-	s := fmt.Sprintf("%d of %d mirrored, %d files (%s) fetched", t.versions, t.total, t.files, size(t.bytes))
-	if t.failed > 0 {
-		s += fmt.Sprintf(", %d failed", t.failed)
-	}
-	return s
+	return fmt.Sprintf("%d of %d mirrored, %d files (%s) fetched", t.versions, t.total, t.files, size(t.bytes))
 }
 
 // size writes a number of bytes for people, in powers of 1000.
@@ -75,7 +71,13 @@ func (p *prefetch) fetched(bytes int64) {
 }
 
 // tell says how far it is. The caller has the lock.
-func (p *prefetch) tell() { p.to.Message(p.tally.String()) }
+func (p *prefetch) tell() {
+	text := p.tally.String()
+	if p.tally.failed > 0 {
+		text += fmt.Sprintf(", %d failed", p.tally.failed)
+	}
+	p.to.Message(text)
+}
 
 // failed is the error at the end; nil when nothing failed.
 func (p *prefetch) failed() error {

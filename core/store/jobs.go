@@ -55,6 +55,12 @@ type JobRun struct {
 	QueuedAt, StartedAt, FinishedAt time.Time
 }
 
+// interrupted is the message of a run that was given up, since its node was gone.
+const interrupted = "interrupted"
+
+// Interrupted tells whether the run was given up, since its node was gone.
+func (r JobRun) Interrupted() bool { return r.State == RunFailed && r.Message == interrupted }
+
 // RunProgress is how far a run is.
 type RunProgress struct {
 	Done, Total int64
@@ -288,7 +294,7 @@ func (tx *Tx) StopRun(jobID int64) (run JobRun, ok bool, err error) {
 // which. They count as failed.
 func (tx *Tx) InterruptRuns(node string, patience time.Duration) ([]JobRun, error) {
 	var rows []runRow
-	_, err := tx.scan(&rows, `UPDATE job_runs SET state = 'failed', message = 'interrupted', finished_at = $NOW
+	_, err := tx.scan(&rows, `UPDATE job_runs SET state = 'failed', message = '`+interrupted+`', finished_at = $NOW
  WHERE state = 'running' AND (node = ? OR heartbeat_at < $NOW - ?) RETURNING `+runColumns, node, patience.Milliseconds())
 	return runsOf(rows), err
 }
