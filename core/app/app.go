@@ -111,7 +111,7 @@ func Start(ctx context.Context, cfg config.Config, log *slog.Logger, version str
 	if err := preset(ctx, cfg, db, repositories); err != nil {
 		return nil, err
 	}
-	tasks, err := a.jobs(ctx, background, cfg, db, stores, repositories, log)
+	tasks, stopTasks, err := a.jobs(ctx, background, cfg, db, stores, repositories, log)
 	if err != nil {
 		return nil, err
 	}
@@ -137,6 +137,7 @@ func Start(ctx context.Context, cfg config.Config, log *slog.Logger, version str
 	})
 	repositories.Start(background)
 	a.onStop(func(context.Context) error { repositories.Close(); return nil })
+	a.onStop(func(context.Context) error { stopTasks(); return nil })
 	open()
 	// The start used memory that serving doesn't need: the API's description, and a password's hash.
 	go debug.FreeOSMemory()

@@ -253,7 +253,7 @@ func (q *asking) try(ctx context.Context, route format.Route) (content.Asset, er
 	if err != nil {
 		return now, r.refused(err)
 	}
-	if stale == nil || stale.Blob.SHA256 != now.Blob.SHA256 {
+	if route.Class != content.Index && (stale == nil || stale.Blob.SHA256 != now.Blob.SHA256) {
 		q.fetched(now.Blob.Size)
 	}
 	return now, nil

@@ -43,6 +43,7 @@ type server struct {
 	host    string
 	manager *repository.Manager
 	db      *store.Store
+	stores  *repository.BlobStores
 	// stop stops it; it may be called twice.
 	stop func()
 }
@@ -68,7 +69,7 @@ func newServer(t *testing.T, anonymous bool) *server {
 	must(err)
 	network, err := remote.NewNetwork(remote.NetworkConfig{Version: "test"})
 	must(err)
-	s := &server{db: db}
+	s := &server{db: db, stores: stores}
 	s.manager, err = repository.NewManager(ctx, db, stores, []format.Format{docker.New()}, users, nil, network, log)
 	must(err)
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
