@@ -118,7 +118,8 @@ func wanted(platform string, want format.Wanted) bool {
 		return want.Referrers
 	}
 	for _, p := range want.Platforms {
-		if p = canonical(p); p == canonical(platform) || strings.Count(p, "/") == 1 && strings.HasPrefix(platform, p+"/") {
+		p = strings.ToLower(strings.TrimSpace(p))
+		if canonical(p) == canonical(platform) || strings.Count(p, "/") == 1 && strings.HasPrefix(platform, p+"/") {
 			return true
 		}
 	}
@@ -127,7 +128,6 @@ func wanted(platform string, want format.Wanted) bool {
 
 // canonical writes what is the same platform the same way: arm64 has one variant that all mean who name none.
 func canonical(platform string) string {
-	platform = strings.ToLower(strings.TrimSpace(platform))
 	if strings.HasSuffix(platform, "/arm64/v8") {
 		return strings.TrimSuffix(platform, "/v8")
 	}

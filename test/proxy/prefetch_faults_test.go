@@ -201,6 +201,11 @@ func TestPrefetchHosted(t *testing.T) {
 			}
 		}
 	}
+	blob := "/v2/team/app/blobs/" + firstParts["linux/amd64"][2]
+	far, same, other := s.kept(t, "far", blob), s.kept(t, "same", blob), s.kept(t, "other", blob)
+	if far.Blob.ID != same.Blob.ID || far.Blob.StoreID == other.Blob.StoreID || far.Blob.SHA256 != other.Blob.SHA256 {
+		t.Errorf("blobs of a layer: %+v, %+v, %+v", far.Blob, same.Blob, other.Blob)
+	}
 	if result, err := s.prefetch(t, order("denied")); err == nil || !strings.HasPrefix(result, "0 of 2") || !strings.Contains(err.Error(), "read-only") {
 		t.Errorf("read-only: %s, %v", result, err)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/random"
 
+	"github.com/repomgr/repomgr/core/content"
 	"github.com/repomgr/repomgr/core/errs"
 	"github.com/repomgr/repomgr/core/format"
 	"github.com/repomgr/repomgr/core/repository"
@@ -86,16 +87,22 @@ func (s *server) mustPrefetch(t *testing.T, p repository.Prefetch) string {
 // has tells whether a repository keeps a path itself.
 func (s *server) has(t *testing.T, repo, path string) bool {
 	t.Helper()
+	return s.kept(t, repo, path).ID != 0
+}
+
+// kept is the asset that a repository keeps itself; the zero value for none.
+func (s *server) kept(t *testing.T, repo, path string) content.Asset {
+	t.Helper()
 	rows, err := s.db.Repositories(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	i := slices.IndexFunc(rows, func(r store.Repository) bool { return r.Name == repo })
-	_, err = s.db.Asset(t.Context(), rows[i].ID, path)
+	a, err := s.db.Asset(t.Context(), rows[i].ID, path)
 	if err != nil && !errs.Is(err, errs.NotFound) {
 		t.Fatal(err)
 	}
-	return err == nil
+	return a
 }
 
 // hasPart tells whether a repository keeps a manifest or blob of an image.
