@@ -22,6 +22,7 @@ func TestMatch(t *testing.T) {
 		{"one character", "1.?", []string{"1.2"}, []string{"1.", "1.22"}, true},
 		{"constraint", "semver:>=1.2 <2", []string{"1.2", "v1.9.3", "1.2.0"}, []string{"1.1", "2.0.0", "latest", "1.3.0-rc1"}, true},
 		{"constraint with alternatives", "semver:^1.2 || ^3", []string{"1.4", "3.9"}, []string{"2.0"}, true},
+		{"constraint on all of a version", "semver:>=1.2-0 <2", []string{"1.3-alpine", "1.2.0"}, []string{"1.1-alpine"}, true},
 		{"all kinds", "latest\nsemver:~1.2\n9.*", []string{"latest", "1.2.7", "9.x"}, []string{"1.3"}, true},
 	} {
 		p, err := ParseVersions(test.patterns)
