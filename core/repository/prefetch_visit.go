@@ -98,6 +98,10 @@ func (p *prefetch) take(ctx context.Context, route format.Route, about bool, dep
 			mu.Lock()
 			defer mu.Unlock()
 			later = append(later, more...)
+			if errs.Is(err, errs.NotFound) {
+				// What is about something may be missing as a whole, but not in part.
+				err = errs.Wrap(errs.BadGateway, err, "the upstream server lacks %s", part.Route.Path)
+			}
 			return err
 		})
 	}

@@ -103,11 +103,17 @@ func TestPrefetchFailures(t *testing.T) {
 	// A list that says that a manifest is about itself has no end for those who take it at its word.
 	loop := goodParts["linux/amd64"][0]
 	content["/v2/team/good/referrers/"+loop] = file{typeIndex, fmt.Sprintf(`{"schemaVersion":2,"mediaType":%q,"manifests":[{"mediaType":%q,"digest":%q,"size":1}]}`, typeIndex, typeManifest, loop)}
+	// What is about an image may be missing, but not in part.
+	unsigned, unsignedParts := multi(t)
+	content.add("team/unsigned", unsigned, "1")
+	nowhere := digest.FromString("nowhere")
+	signature := fmt.Sprintf(`{"schemaVersion":2,"mediaType":%q,"config":{"mediaType":"application/x","digest":%q,"size":7},"layers":[]}`, typeManifest, nowhere)
+	content["/v2/team/unsigned/manifests/"+strings.Replace(unsignedParts["linux/amd64"][0], ":", "-", 1)+".sig"] = file{typeManifest, signature}
 	u.handle(content.ServeHTTP)
-	order := repository.Prefetch{Repository: "far", Names: "team/good\nteam/lacking\nteam/wrong, team/none", Want: format.Wanted{Platforms: []string{"linux/amd64"}, Referrers: true}}
+	order := repository.Prefetch{Repository: "far", Names: "team/good\nteam/lacking\nteam/wrong, team/none, team/unsigned", Want: format.Wanted{Platforms: []string{"linux/amd64"}, Referrers: true}}
 	result, err := s.prefetch(t, order)
-	if err == nil || !strings.HasPrefix(result, "1 of 3 mirrored") || !strings.HasPrefix(err.Error(), "3 failed: team/none: ") ||
-		!strings.Contains(err.Error(), "team/lacking:1: ") || !strings.Contains(err.Error(), "team/wrong:1: ") {
+	if err == nil || !strings.HasPrefix(result, "1 of 4 mirrored") || !strings.HasPrefix(err.Error(), "4 failed: team/none: ") ||
+		!strings.Contains(err.Error(), "team/unsigned:1: the upstream server lacks /v2/team/unsigned/blobs/"+nowhere.String()) || !strings.Contains(err.Error(), "team/lacking:1: ") || !strings.Contains(err.Error(), "team/wrong:1: ") {
 		t.Errorf("result: %s, %v", result, err)
 	}
 	for _, d := range goodParts["linux/amd64"] {
