@@ -68,6 +68,24 @@ const (
 	RoutingRuleModeBLOCK RoutingRuleMode = "BLOCK"
 )
 
+// Defines values for TaskFieldXOKind.
+const (
+	TaskFieldXOKindBoolean    TaskFieldXOKind = "boolean"
+	TaskFieldXOKindNumber     TaskFieldXOKind = "number"
+	TaskFieldXOKindRepository TaskFieldXOKind = "repository"
+	TaskFieldXOKindString     TaskFieldXOKind = "string"
+	TaskFieldXOKindText       TaskFieldXOKind = "text"
+)
+
+// Defines values for TaskRunXOState.
+const (
+	Cancelled TaskRunXOState = "cancelled"
+	Failed    TaskRunXOState = "failed"
+	Ok        TaskRunXOState = "ok"
+	Queued    TaskRunXOState = "queued"
+	Running   TaskRunXOState = "running"
+)
+
 // Defines values for UpstreamStateStatus.
 const (
 	ReadyToConnect                  UpstreamStateStatus = "Ready to Connect"
@@ -424,6 +442,34 @@ type FileBlobStoreApiUpdateRequest struct {
 	SoftQuota *BlobStoreApiSoftQuota `json:"softQuota,omitempty"`
 }
 
+// FrequencyXO When a task runs.
+type FrequencyXO struct {
+	// CronExpression For `cron`: an expression of Quartz, with seconds, which must be 0, or one of cron with five fields. What cron can't say is refused: `W`, `#`, years, `L` in the day of the week.
+	//
+	// Example: 0 0 3 ? * MON-FRI
+	CronExpression *string `json:"cronExpression,omitempty"`
+
+	// RecurringDays For `weekly` the days from 1 (Sunday) to 7, for `monthly` those from 1 to 31, and 999 for the last one.
+	//
+	// Example: [2,5]
+	RecurringDays *[]int `json:"recurringDays,omitempty"`
+
+	// Schedule `manual`, `once`, `hourly`, `daily`, `weekly`, `monthly` or `cron`.
+	//
+	// Example: daily
+	Schedule string `json:"schedule"`
+
+	// StartDate When it runs first, in seconds or milliseconds since 1970; answers have milliseconds. It is also the time of the day, or the minute of the hour. `once` needs it; without it the others begin at once, at 00:00.
+	//
+	// Example: 1788300000000
+	StartDate *int64 `json:"startDate,omitempty"`
+
+	// TimeZoneOffset The offset from UTC of the times; the server's time zone when there is none.
+	//
+	// Example: +01:00
+	TimeZoneOffset *string `json:"timeZoneOffset,omitempty"`
+}
+
 // GenericBlobStoreApiResponse defines model for GenericBlobStoreApiResponse.
 type GenericBlobStoreApiResponse struct {
 	// AvailableSpaceInBytes How much more fits into the store.
@@ -643,6 +689,13 @@ type OutboundAddressesRequest struct {
 	DenyPrivate *bool `json:"denyPrivate,omitempty"`
 }
 
+// PageTaskXO defines model for PageTaskXO.
+type PageTaskXO struct {
+	// ContinuationToken Always null.
+	ContinuationToken *string  `json:"continuationToken"`
+	Items             []TaskXO `json:"items"`
+}
+
 // ProxyAttributes defines model for ProxyAttributes.
 type ProxyAttributes struct {
 	// ContentMaxAge Example: 1440
@@ -848,6 +901,191 @@ type StorageRequest struct {
 	StrictContentTypeValidation bool `json:"strictContentTypeValidation"`
 }
 
+// TaskFieldXO defines model for TaskFieldXO.
+type TaskFieldXO struct {
+	Default string `json:"default"`
+	Help    string `json:"help"`
+
+	// Id Example: names
+	Id string `json:"id"`
+
+	// Kind `text` may have several lines, `repository` is the name of one.
+	Kind TaskFieldXOKind `json:"kind"`
+
+	// Name Example: Names
+	Name     string `json:"name"`
+	Required bool   `json:"required"`
+}
+
+// TaskFieldXOKind `text` may have several lines, `repository` is the name of one.
+type TaskFieldXOKind string
+
+// TaskRunXO defines model for TaskRunXO.
+type TaskRunXO struct {
+	// Done How much is done, in the task's own unit.
+	Done     int64      `json:"done"`
+	Finished *time.Time `json:"finished"`
+
+	// Message What is being done, or why it failed.
+	Message string `json:"message"`
+
+	// Node The node that it runs on; empty while it is queued.
+	Node   string    `json:"node"`
+	Queued time.Time `json:"queued"`
+
+	// Result What came of it.
+	Result  string         `json:"result"`
+	Started *time.Time     `json:"started"`
+	State   TaskRunXOState `json:"state"`
+
+	// Total How much there is to do; 0 when that is unknown.
+	Total int64 `json:"total"`
+}
+
+// TaskRunXOState defines model for TaskRunXO.State.
+type TaskRunXOState string
+
+// TaskTemplateXO Example: {"enabled":true,"frequency":{"schedule":"daily","startDate":1788300000000,"timeZoneOffset":"+01:00"},"name":"Mirror alpine","properties":{"limit":"3","names":"library/alpine","platforms":"linux/amd64, linux/arm64","referrers":"true","repositoryName":"docker-hub","tags":"latest, semver:\u003e=3.20"},"type":"repository.prefetch"}
+type TaskTemplateXO struct {
+	// AlertEmail Kept; no mails are sent.
+	AlertEmail *string `json:"alertEmail,omitempty"`
+
+	// Enabled Whether it runs when it is due.
+	Enabled bool `json:"enabled"`
+
+	// Frequency When a task runs.
+	Frequency FrequencyXO `json:"frequency"`
+
+	// Name Example: Mirror alpine
+	Name string `json:"name"`
+
+	// NotificationCondition `FAILURE` or `SUCCESS_FAILURE`. Kept; no mails are sent.
+	//
+	// Example: FAILURE
+	NotificationCondition *string `json:"notificationCondition,omitempty"`
+
+	// Properties Strings; numbers, booleans and arrays, whose items become lines, are taken as well.
+	Properties *map[string]interface{} `json:"properties,omitempty"`
+
+	// Type Example: repository.prefetch
+	Type string `json:"type"`
+}
+
+// TaskTypeXO defines model for TaskTypeXO.
+type TaskTypeXO struct {
+	AlertEmail *string `json:"alertEmail"`
+	Enabled    bool    `json:"enabled"`
+
+	// Fields What the properties are. Nexus has no such field.
+	Fields []TaskFieldXO `json:"fields"`
+
+	// Frequency When a task runs.
+	Frequency FrequencyXO `json:"frequency"`
+
+	// Help What such a task does.
+	Help string `json:"help"`
+
+	// Name Example: Repository - Prefetch from upstream
+	Name string `json:"name"`
+
+	// NotificationCondition Example: FAILURE
+	NotificationCondition string `json:"notificationCondition"`
+
+	// Properties The default values of the properties.
+	Properties map[string]string `json:"properties"`
+
+	// Type Example: repository.prefetch
+	Type string `json:"type"`
+}
+
+// TaskXO defines model for TaskXO.
+type TaskXO struct {
+	AlertEmail *string `json:"alertEmail"`
+
+	// BuiltIn Whether it is one of the server itself.
+	//
+	// Example: false
+	BuiltIn bool `json:"builtIn"`
+
+	// CurrentState `WAITING`, `QUEUED`, or `RUNNING`, with a colon and how far it is if that is known.
+	//
+	// Example: RUNNING: 3 of 12 mirrored, 87 files (310.5 MB) fetched
+	CurrentState string `json:"currentState"`
+
+	// Enabled Whether it runs when it is due.
+	Enabled bool `json:"enabled"`
+
+	// Frequency When a task runs.
+	Frequency FrequencyXO `json:"frequency"`
+
+	// Id Example: 7
+	Id string `json:"id"`
+
+	// LastRun When the last run that is over began.
+	LastRun *time.Time `json:"lastRun"`
+
+	// LastRunResult `OK`, `FAILED`, `CANCELED`, `INTERRUPTED` when its node was gone, or null as long as it has not run.
+	//
+	// Example: OK
+	LastRunResult *string `json:"lastRunResult"`
+
+	// Message What came of the last run: its result, and why it failed.
+	//
+	// Example: 12 of 12 mirrored, 340 files (1.2 GB) fetched
+	Message *string `json:"message"`
+
+	// Name Example: Mirror alpine
+	Name string `json:"name"`
+
+	// NextRun Null when it runs on request only.
+	NextRun *time.Time `json:"nextRun"`
+
+	// NotificationCondition Example: FAILURE
+	NotificationCondition string `json:"notificationCondition"`
+
+	// Properties Example: {"limit":"3","names":"library/alpine","platforms":"linux/amd64","repositoryName":"docker-hub","tags":"semver:\u003e=3.20"}
+	Properties map[string]string `json:"properties"`
+
+	// Schedule The schedule of the frequency.
+	//
+	// Example: daily
+	Schedule string `json:"schedule"`
+
+	// Type Example: repository.prefetch
+	Type string `json:"type"`
+
+	// TypeName The type's name for people.
+	//
+	// Example: Repository - Prefetch from upstream
+	TypeName string `json:"typeName"`
+}
+
+// UpdateTaskXO Example: {"enabled":false,"frequency":{"schedule":"manual"},"name":"Mirror alpine","properties":{"names":"library/alpine","repositoryName":"docker-hub"}}
+type UpdateTaskXO struct {
+	// AlertEmail Kept; no mails are sent.
+	AlertEmail *string `json:"alertEmail,omitempty"`
+
+	// Enabled Whether it runs when it is due.
+	Enabled bool `json:"enabled"`
+
+	// Frequency When a task runs.
+	Frequency *FrequencyXO `json:"frequency,omitempty"`
+
+	// Name Example: Mirror alpine
+	Name *string `json:"name,omitempty"`
+
+	// NotificationCondition `FAILURE` or `SUCCESS_FAILURE`. Kept; no mails are sent.
+	//
+	// Example: FAILURE
+	NotificationCondition *string                 `json:"notificationCondition,omitempty"`
+	Properties            *map[string]interface{} `json:"properties,omitempty"`
+
+	// Type It can't be changed.
+	//
+	// Example: repository.prefetch
+	Type *string `json:"type,omitempty"`
+}
+
 // UpstreamRateLimit What Docker Hub says of the pulls that are left, in its words: `100;w=21600` is 100 in 21600 seconds. Null when it never said so.
 type UpstreamRateLimit struct {
 	// Limit Example: 100;w=21600
@@ -905,6 +1143,9 @@ type Repository = string
 // RoutingRule defines model for routingRule.
 type RoutingRule = string
 
+// Task defines model for task.
+type Task = string
+
 // User defines model for user.
 type User = string
 
@@ -941,6 +1182,12 @@ type DeleteUserParams struct {
 
 // ChangePasswordTextBody defines parameters for ChangePassword.
 type ChangePasswordTextBody = string
+
+// GetTasksParams defines parameters for GetTasks.
+type GetTasksParams struct {
+	// Type Only tasks of this type.
+	Type *string `form:"type,omitempty" json:"type,omitempty"`
+}
 
 // UpdateOutboundAddressesJSONRequestBody defines body for UpdateOutboundAddresses for application/json ContentType.
 type UpdateOutboundAddressesJSONRequestBody = OutboundAddressesRequest
@@ -1011,6 +1258,12 @@ type UpdateUserJSONRequestBody = ApiUpdateUser
 // ChangePasswordTextRequestBody defines body for ChangePassword for text/plain ContentType.
 type ChangePasswordTextRequestBody = ChangePasswordTextBody
 
+// CreateTaskJSONRequestBody defines body for CreateTask for application/json ContentType.
+type CreateTaskJSONRequestBody = TaskTemplateXO
+
+// UpdateTaskJSONRequestBody defines body for UpdateTask for application/json ContentType.
+type UpdateTaskJSONRequestBody = UpdateTaskXO
+
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
 	// GetOutboundAddresses Get the addresses that the server may connect to
@@ -1025,6 +1278,9 @@ type ServerInterface interface {
 	// TestRoutingRule Try a routing rule on a path
 	// (POST /api/v1/routing-rules/test)
 	TestRoutingRule(ctx echo.Context) error
+	// GetTaskRuns List the last runs of a task
+	// (GET /api/v1/tasks/{id}/runs)
+	GetTaskRuns(ctx echo.Context, id Task) error
 	// ListBlobStores List blob stores
 	// (GET /v1/blobstores)
 	ListBlobStores(ctx echo.Context) error
@@ -1178,6 +1434,33 @@ type ServerInterface interface {
 	// IsWritable Tell whether the server can store
 	// (GET /v1/status/writable)
 	IsWritable(ctx echo.Context) error
+	// GetTasks List tasks
+	// (GET /v1/tasks)
+	GetTasks(ctx echo.Context, params GetTasksParams) error
+	// CreateTask Create a task
+	// (POST /v1/tasks)
+	CreateTask(ctx echo.Context) error
+	// GetTaskTemplates List the types of tasks that can be created
+	// (GET /v1/tasks/templates)
+	GetTaskTemplates(ctx echo.Context) error
+	// GetTaskTemplate Get a type of tasks that can be created
+	// (GET /v1/tasks/templates/{typeId})
+	GetTaskTemplate(ctx echo.Context, typeId string) error
+	// DeleteTaskById Delete a task
+	// (DELETE /v1/tasks/{id})
+	DeleteTaskById(ctx echo.Context, id Task) error
+	// GetTaskById Get a task
+	// (GET /v1/tasks/{id})
+	GetTaskById(ctx echo.Context, id Task) error
+	// UpdateTask Change a task
+	// (PUT /v1/tasks/{id})
+	UpdateTask(ctx echo.Context, id Task) error
+	// RunTask Run a task now
+	// (POST /v1/tasks/{id}/run)
+	RunTask(ctx echo.Context, id Task) error
+	// StopTask Stop a running task
+	// (POST /v1/tasks/{id}/stop)
+	StopTask(ctx echo.Context, id Task) error
 }
 
 // ServerInterfaceWrapper converts echo contexts to parameters.
@@ -1225,6 +1508,22 @@ func (w *ServerInterfaceWrapper) TestRoutingRule(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.TestRoutingRule(ctx)
+	return err
+}
+
+// GetTaskRuns converts echo context to params.
+func (w *ServerInterfaceWrapper) GetTaskRuns(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id Task
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetTaskRuns(ctx, id)
 	return err
 }
 
@@ -1926,6 +2225,138 @@ func (w *ServerInterfaceWrapper) IsWritable(ctx echo.Context) error {
 	return err
 }
 
+// GetTasks converts echo context to params.
+func (w *ServerInterfaceWrapper) GetTasks(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetTasksParams
+	// ------------- Optional query parameter "type" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "type", ctx.QueryParams(), &params.Type, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter type: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetTasks(ctx, params)
+	return err
+}
+
+// CreateTask converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateTask(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateTask(ctx)
+	return err
+}
+
+// GetTaskTemplates converts echo context to params.
+func (w *ServerInterfaceWrapper) GetTaskTemplates(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetTaskTemplates(ctx)
+	return err
+}
+
+// GetTaskTemplate converts echo context to params.
+func (w *ServerInterfaceWrapper) GetTaskTemplate(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "typeId" -------------
+	var typeId string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "typeId", ctx.Param("typeId"), &typeId, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter typeId: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetTaskTemplate(ctx, typeId)
+	return err
+}
+
+// DeleteTaskById converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteTaskById(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id Task
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteTaskById(ctx, id)
+	return err
+}
+
+// GetTaskById converts echo context to params.
+func (w *ServerInterfaceWrapper) GetTaskById(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id Task
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetTaskById(ctx, id)
+	return err
+}
+
+// UpdateTask converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdateTask(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id Task
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdateTask(ctx, id)
+	return err
+}
+
+// RunTask converts echo context to params.
+func (w *ServerInterfaceWrapper) RunTask(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id Task
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RunTask(ctx, id)
+	return err
+}
+
+// StopTask converts echo context to params.
+func (w *ServerInterfaceWrapper) StopTask(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id Task
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.StopTask(ctx, id)
+	return err
+}
+
 // This is a simple interface which specifies echo.Route addition functions which
 // are present on both echo.Echo and echo.Group, since we want to allow using
 // either of them for path registration
@@ -1977,6 +2408,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.PUT(options.BaseURL+"/api/v1/outbound-addresses", wrapper.UpdateOutboundAddresses, options.OperationMiddlewares["updateOutboundAddresses"]...)
 	router.GET(options.BaseURL+"/api/v1/repositories/:repositoryName/upstream", wrapper.GetUpstream, options.OperationMiddlewares["getUpstream"]...)
 	router.POST(options.BaseURL+"/api/v1/routing-rules/test", wrapper.TestRoutingRule, options.OperationMiddlewares["testRoutingRule"]...)
+	router.GET(options.BaseURL+"/api/v1/tasks/:id/runs", wrapper.GetTaskRuns, options.OperationMiddlewares["getTaskRuns"]...)
 	router.GET(options.BaseURL+"/v1/blobstores", wrapper.ListBlobStores, options.OperationMiddlewares["listBlobStores"]...)
 	router.DELETE(options.BaseURL+"/v1/blobstores/:name", wrapper.DeleteBlobStore, options.OperationMiddlewares["deleteBlobStore"]...)
 	router.GET(options.BaseURL+"/v1/blobstores/:name/quota-status", wrapper.QuotaStatus, options.OperationMiddlewares["quotaStatus"]...)
@@ -2028,6 +2460,15 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.PUT(options.BaseURL+"/v1/security/users/:userId/change-password", wrapper.ChangePassword, options.OperationMiddlewares["changePassword"]...)
 	router.GET(options.BaseURL+"/v1/status", wrapper.IsAvailable, options.OperationMiddlewares["isAvailable"]...)
 	router.GET(options.BaseURL+"/v1/status/writable", wrapper.IsWritable, options.OperationMiddlewares["isWritable"]...)
+	router.GET(options.BaseURL+"/v1/tasks", wrapper.GetTasks, options.OperationMiddlewares["getTasks"]...)
+	router.POST(options.BaseURL+"/v1/tasks", wrapper.CreateTask, options.OperationMiddlewares["createTask"]...)
+	router.DELETE(options.BaseURL+"/v1/tasks/:id", wrapper.DeleteTaskById, options.OperationMiddlewares["deleteTaskById"]...)
+	router.GET(options.BaseURL+"/v1/tasks/:id", wrapper.GetTaskById, options.OperationMiddlewares["getTaskById"]...)
+	router.PUT(options.BaseURL+"/v1/tasks/:id", wrapper.UpdateTask, options.OperationMiddlewares["updateTask"]...)
+	router.POST(options.BaseURL+"/v1/tasks/:id/run", wrapper.RunTask, options.OperationMiddlewares["runTask"]...)
+	router.POST(options.BaseURL+"/v1/tasks/:id/stop", wrapper.StopTask, options.OperationMiddlewares["stopTask"]...)
+	router.GET(options.BaseURL+"/v1/tasks/templates", wrapper.GetTaskTemplates, options.OperationMiddlewares["getTaskTemplates"]...)
+	router.GET(options.BaseURL+"/v1/tasks/templates/:typeId", wrapper.GetTaskTemplate, options.OperationMiddlewares["getTaskTemplate"]...)
 
 }
 
@@ -2107,6 +2548,28 @@ type TestRoutingRuleResponseObject interface {
 type TestRoutingRule200JSONResponse RoutingRuleVerdict
 
 func (response TestRoutingRule200JSONResponse) VisitTestRoutingRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetTaskRunsRequestObject struct {
+	Id Task `json:"id"`
+}
+
+type GetTaskRunsResponseObject interface {
+	VisitGetTaskRunsResponse(w http.ResponseWriter) error
+}
+
+type GetTaskRuns200JSONResponse []TaskRunXO
+
+func (response GetTaskRuns200JSONResponse) VisitGetTaskRunsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -3090,6 +3553,180 @@ func (response IsWritable503Response) VisitIsWritableResponse(w http.ResponseWri
 	return nil
 }
 
+type GetTasksRequestObject struct {
+	Params GetTasksParams
+}
+
+type GetTasksResponseObject interface {
+	VisitGetTasksResponse(w http.ResponseWriter) error
+}
+
+type GetTasks200JSONResponse PageTaskXO
+
+func (response GetTasks200JSONResponse) VisitGetTasksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateTaskRequestObject struct {
+	Body *CreateTaskJSONRequestBody
+}
+
+type CreateTaskResponseObject interface {
+	VisitCreateTaskResponse(w http.ResponseWriter) error
+}
+
+type CreateTask201JSONResponse TaskXO
+
+func (response CreateTask201JSONResponse) VisitCreateTaskResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetTaskTemplatesRequestObject struct {
+}
+
+type GetTaskTemplatesResponseObject interface {
+	VisitGetTaskTemplatesResponse(w http.ResponseWriter) error
+}
+
+type GetTaskTemplates200JSONResponse []TaskTypeXO
+
+func (response GetTaskTemplates200JSONResponse) VisitGetTaskTemplatesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetTaskTemplateRequestObject struct {
+	TypeId string `json:"typeId"`
+}
+
+type GetTaskTemplateResponseObject interface {
+	VisitGetTaskTemplateResponse(w http.ResponseWriter) error
+}
+
+type GetTaskTemplate200JSONResponse TaskTypeXO
+
+func (response GetTaskTemplate200JSONResponse) VisitGetTaskTemplateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteTaskByIdRequestObject struct {
+	Id Task `json:"id"`
+}
+
+type DeleteTaskByIdResponseObject interface {
+	VisitDeleteTaskByIdResponse(w http.ResponseWriter) error
+}
+
+type DeleteTaskById204Response struct {
+}
+
+func (response DeleteTaskById204Response) VisitDeleteTaskByIdResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type GetTaskByIdRequestObject struct {
+	Id Task `json:"id"`
+}
+
+type GetTaskByIdResponseObject interface {
+	VisitGetTaskByIdResponse(w http.ResponseWriter) error
+}
+
+type GetTaskById200JSONResponse TaskXO
+
+func (response GetTaskById200JSONResponse) VisitGetTaskByIdResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateTaskRequestObject struct {
+	Id   Task `json:"id"`
+	Body *UpdateTaskJSONRequestBody
+}
+
+type UpdateTaskResponseObject interface {
+	VisitUpdateTaskResponse(w http.ResponseWriter) error
+}
+
+type UpdateTask204Response struct {
+}
+
+func (response UpdateTask204Response) VisitUpdateTaskResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type RunTaskRequestObject struct {
+	Id Task `json:"id"`
+}
+
+type RunTaskResponseObject interface {
+	VisitRunTaskResponse(w http.ResponseWriter) error
+}
+
+type RunTask204Response struct {
+}
+
+func (response RunTask204Response) VisitRunTaskResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type StopTaskRequestObject struct {
+	Id Task `json:"id"`
+}
+
+type StopTaskResponseObject interface {
+	VisitStopTaskResponse(w http.ResponseWriter) error
+}
+
+type StopTask204Response struct {
+}
+
+func (response StopTask204Response) VisitStopTaskResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
 	// GetOutboundAddresses Get the addresses that the server may connect to
@@ -3104,6 +3741,9 @@ type StrictServerInterface interface {
 	// TestRoutingRule Try a routing rule on a path
 	// (POST /api/v1/routing-rules/test)
 	TestRoutingRule(ctx context.Context, request TestRoutingRuleRequestObject) (TestRoutingRuleResponseObject, error)
+	// GetTaskRuns List the last runs of a task
+	// (GET /api/v1/tasks/{id}/runs)
+	GetTaskRuns(ctx context.Context, request GetTaskRunsRequestObject) (GetTaskRunsResponseObject, error)
 	// ListBlobStores List blob stores
 	// (GET /v1/blobstores)
 	ListBlobStores(ctx context.Context, request ListBlobStoresRequestObject) (ListBlobStoresResponseObject, error)
@@ -3257,6 +3897,33 @@ type StrictServerInterface interface {
 	// IsWritable Tell whether the server can store
 	// (GET /v1/status/writable)
 	IsWritable(ctx context.Context, request IsWritableRequestObject) (IsWritableResponseObject, error)
+	// GetTasks List tasks
+	// (GET /v1/tasks)
+	GetTasks(ctx context.Context, request GetTasksRequestObject) (GetTasksResponseObject, error)
+	// CreateTask Create a task
+	// (POST /v1/tasks)
+	CreateTask(ctx context.Context, request CreateTaskRequestObject) (CreateTaskResponseObject, error)
+	// GetTaskTemplates List the types of tasks that can be created
+	// (GET /v1/tasks/templates)
+	GetTaskTemplates(ctx context.Context, request GetTaskTemplatesRequestObject) (GetTaskTemplatesResponseObject, error)
+	// GetTaskTemplate Get a type of tasks that can be created
+	// (GET /v1/tasks/templates/{typeId})
+	GetTaskTemplate(ctx context.Context, request GetTaskTemplateRequestObject) (GetTaskTemplateResponseObject, error)
+	// DeleteTaskById Delete a task
+	// (DELETE /v1/tasks/{id})
+	DeleteTaskById(ctx context.Context, request DeleteTaskByIdRequestObject) (DeleteTaskByIdResponseObject, error)
+	// GetTaskById Get a task
+	// (GET /v1/tasks/{id})
+	GetTaskById(ctx context.Context, request GetTaskByIdRequestObject) (GetTaskByIdResponseObject, error)
+	// UpdateTask Change a task
+	// (PUT /v1/tasks/{id})
+	UpdateTask(ctx context.Context, request UpdateTaskRequestObject) (UpdateTaskResponseObject, error)
+	// RunTask Run a task now
+	// (POST /v1/tasks/{id}/run)
+	RunTask(ctx context.Context, request RunTaskRequestObject) (RunTaskResponseObject, error)
+	// StopTask Stop a running task
+	// (POST /v1/tasks/{id}/stop)
+	StopTask(ctx context.Context, request StopTaskRequestObject) (StopTaskResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx echo.Context, request any) (any, error)
@@ -3405,6 +4072,31 @@ func (sh *strictHandler) TestRoutingRule(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(TestRoutingRuleResponseObject); ok {
 		return validResponse.VisitTestRoutingRuleResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetTaskRuns operation middleware
+func (sh *strictHandler) GetTaskRuns(ctx echo.Context, id Task) error {
+	var request GetTaskRunsRequestObject
+
+	request.Id = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetTaskRuns(ctx.Request().Context(), request.(GetTaskRunsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetTaskRuns")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetTaskRunsResponseObject); ok {
+		return validResponse.VisitGetTaskRunsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -5108,6 +5800,273 @@ func (sh *strictHandler) IsWritable(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(IsWritableResponseObject); ok {
 		return validResponse.VisitIsWritableResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetTasks operation middleware
+func (sh *strictHandler) GetTasks(ctx echo.Context, params GetTasksParams) error {
+	var request GetTasksRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetTasks(ctx.Request().Context(), request.(GetTasksRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetTasks")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetTasksResponseObject); ok {
+		return validResponse.VisitGetTasksResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateTask operation middleware
+func (sh *strictHandler) CreateTask(ctx echo.Context) error {
+	var request CreateTaskRequestObject
+
+	var body CreateTaskJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateTask(ctx.Request().Context(), request.(CreateTaskRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateTask")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateTaskResponseObject); ok {
+		return validResponse.VisitCreateTaskResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetTaskTemplates operation middleware
+func (sh *strictHandler) GetTaskTemplates(ctx echo.Context) error {
+	var request GetTaskTemplatesRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetTaskTemplates(ctx.Request().Context(), request.(GetTaskTemplatesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetTaskTemplates")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetTaskTemplatesResponseObject); ok {
+		return validResponse.VisitGetTaskTemplatesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetTaskTemplate operation middleware
+func (sh *strictHandler) GetTaskTemplate(ctx echo.Context, typeId string) error {
+	var request GetTaskTemplateRequestObject
+
+	request.TypeId = typeId
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetTaskTemplate(ctx.Request().Context(), request.(GetTaskTemplateRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetTaskTemplate")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetTaskTemplateResponseObject); ok {
+		return validResponse.VisitGetTaskTemplateResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteTaskById operation middleware
+func (sh *strictHandler) DeleteTaskById(ctx echo.Context, id Task) error {
+	var request DeleteTaskByIdRequestObject
+
+	request.Id = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteTaskById(ctx.Request().Context(), request.(DeleteTaskByIdRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteTaskById")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteTaskByIdResponseObject); ok {
+		return validResponse.VisitDeleteTaskByIdResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetTaskById operation middleware
+func (sh *strictHandler) GetTaskById(ctx echo.Context, id Task) error {
+	var request GetTaskByIdRequestObject
+
+	request.Id = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetTaskById(ctx.Request().Context(), request.(GetTaskByIdRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetTaskById")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetTaskByIdResponseObject); ok {
+		return validResponse.VisitGetTaskByIdResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateTask operation middleware
+func (sh *strictHandler) UpdateTask(ctx echo.Context, id Task) error {
+	var request UpdateTaskRequestObject
+
+	request.Id = id
+
+	var body UpdateTaskJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateTask(ctx.Request().Context(), request.(UpdateTaskRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateTask")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateTaskResponseObject); ok {
+		return validResponse.VisitUpdateTaskResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RunTask operation middleware
+func (sh *strictHandler) RunTask(ctx echo.Context, id Task) error {
+	var request RunTaskRequestObject
+
+	request.Id = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RunTask(ctx.Request().Context(), request.(RunTaskRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RunTask")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RunTaskResponseObject); ok {
+		return validResponse.VisitRunTaskResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// StopTask operation middleware
+func (sh *strictHandler) StopTask(ctx echo.Context, id Task) error {
+	var request StopTaskRequestObject
+
+	request.Id = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.StopTask(ctx.Request().Context(), request.(StopTaskRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "StopTask")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(StopTaskResponseObject); ok {
+		return validResponse.VisitStopTaskResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

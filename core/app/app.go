@@ -122,11 +122,12 @@ func Start(ctx context.Context, cfg config.Config, log *slog.Logger, version str
 	if err := preset(ctx, cfg, db, repositories, log); err != nil {
 		return nil, err
 	}
-	if err := a.jobs(ctx, background, cfg, db, stores, log); err != nil {
+	tasks, stopTasks, err := a.jobs(ctx, background, cfg, db, stores, repositories, log)
+	if err != nil {
 		return nil, err
 	}
 	rest, err := httpapi.REST(httpapi.Deps{
-		Repositories: repositories, BlobStores: stores, RoutingRules: repositories.RoutingRules(), Security: users, Network: reach, Browser: repositories, Formats: formats, Version: version,
+		Repositories: repositories, BlobStores: stores, RoutingRules: repositories.RoutingRules(), Security: users, Network: reach, Browser: repositories, Tasks: tasks, Formats: formats, Version: version,
 		Ready: db.Ping, Writable: writable(db, stores), Log: log,
 	})
 	if err != nil {
@@ -147,6 +148,7 @@ func Start(ctx context.Context, cfg config.Config, log *slog.Logger, version str
 	})
 	repositories.Start(background)
 	a.onStop(func(context.Context) error { repositories.Close(); return nil })
+	a.onStop(func(context.Context) error { stopTasks(); return nil })
 	open()
 	// The start used memory that serving doesn't need: the API's description, and a password's hash.
 	go debug.FreeOSMemory()

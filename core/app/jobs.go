@@ -16,10 +16,11 @@ import (
 // keepEvents is how long events stay in the outbox that everybody has seen.
 const keepEvents = 7 * 24 * time.Hour
 
-// jobs starts what the server does by itself.
-func (a *App) jobs(ctx, background context.Context, cfg config.Config, db *store.Store, stores *repository.BlobStores, log *slog.Logger) error {
+// jobs starts what the server does by itself. stop ends the tasks, and waits for them: what they work on must still be there.
+func (a *App) jobs(ctx, background context.Context, cfg config.Config, db *store.Store, stores *repository.BlobStores,
+	repositories *repository.Manager, log *slog.Logger) (tasks *task.Manager, stop func(), err error) {
 	bus := event.New(db, log)
-	tasks, err := task.New(ctx, db, []task.Recurring{
+	tasks, err = task.New(ctx, db, []task.Recurring{
 		{Schedule: "@every 1h", Type: task.Type{ID: "uploads.expire", Name: "Give up upload sessions that rest", Run: func(ctx context.Context, _ *task.Progress) (string, error) {
 			n, err := stores.ExpireUploads(ctx, time.Now().Add(-cfg.UploadsExpiry))
 			return fmt.Sprintf("%d upload sessions", n), err
@@ -32,11 +33,17 @@ func (a *App) jobs(ctx, background context.Context, cfg config.Config, db *store
 			n, err := bus.Trim(ctx, keepEvents)
 			return fmt.Sprintf("%d events", n), err
 		}}},
-	}, log)
+	}, log, prefetch(repositories))
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	a.background(background, "tasks", func(ctx context.Context) error { tasks.Run(ctx); return nil })
+	running, cancel := context.WithCancel(background)
+	ended := make(chan struct{})
+	a.background(running, "tasks", func(ctx context.Context) error {
+		defer close(ended)
+		tasks.Run(ctx)
+		return nil
+	})
 	a.background(background, "events", func(ctx context.Context) error { bus.Run(ctx); return nil })
-	return nil
+	return tasks, func() { cancel(); <-ended }, nil
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/repomgr/repomgr/core/remote"
 	"github.com/repomgr/repomgr/core/repository"
 	"github.com/repomgr/repomgr/core/security"
+	"github.com/repomgr/repomgr/core/task"
 )
 
 // Repositories are the repositories of the server. A missing one is a NotFound error.
@@ -79,6 +80,24 @@ type Security interface {
 	DeleteUser(ctx context.Context, id string) error
 }
 
+// Tasks are the tasks of the server; *task.Manager is them. A missing one is a NotFound error.
+type Tasks interface {
+	// List returns all, or those of a type, ordered by name.
+	List(ctx context.Context, typeID string) ([]task.Job, error)
+	Get(ctx context.Context, id int64) (task.Job, error)
+	// Create and Update check all of the definition. Errors about it carry the field.
+	Create(ctx context.Context, d task.Definition) (task.Job, error)
+	Update(ctx context.Context, id int64, d task.Definition) error
+	// Delete refuses one of the server's own with a Conflict error.
+	Delete(ctx context.Context, id int64) error
+	// Start refuses one that is running, and Stop one that is not, with a Conflict error.
+	Start(ctx context.Context, id int64) error
+	Stop(ctx context.Context, id int64) error
+	History(ctx context.Context, id int64, limit int) ([]task.Run, error)
+	// Templates are the types of tasks that can be created.
+	Templates() []task.Template
+}
+
 // Deps is what the pages and operations work on.
 type Deps struct {
 	Repositories Repositories
@@ -88,6 +107,7 @@ type Deps struct {
 	Network      Network
 	// Browser lists what is in repositories; without one there are no listings.
 	Browser Browser
+	Tasks   Tasks
 	// Formats are all formats of the server.
 	Formats []format.Format
 	// Version is the server's own version.

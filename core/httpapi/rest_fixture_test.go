@@ -26,6 +26,7 @@ import (
 	"github.com/repomgr/repomgr/core/repository"
 	"github.com/repomgr/repomgr/core/security"
 	"github.com/repomgr/repomgr/core/security/securitytest"
+	"github.com/repomgr/repomgr/core/task"
 	"github.com/repomgr/repomgr/formats/docker"
 	"github.com/repomgr/repomgr/formats/raw"
 )
@@ -163,6 +164,15 @@ func (m *memoryStores) Delete(_ context.Context, name string) error {
 	return nil
 }
 
+// noTasks are no tasks at all.
+type noTasks struct{ Tasks }
+
+func (noTasks) List(context.Context, string) ([]task.Job, error) { return nil, nil }
+func (noTasks) Get(context.Context, int64) (task.Job, error) {
+	return task.Job{}, errs.New(errs.NotFound, "Task not found")
+}
+func (noTasks) Templates() []task.Template { return nil }
+
 // The users of a fixture; the password of each is the same as the name.
 const (
 	admin       = "admin"
@@ -198,7 +208,7 @@ func newFixture(t *testing.T, changes ...func(*Deps)) *fixture {
 	}}
 	deps := Deps{
 		Repositories: f.repositories, BlobStores: f.stores, Formats: formats(),
-		Version: "1.2.3", Log: slog.New(slog.NewTextHandler(f.log, nil)),
+		Tasks: noTasks{}, Version: "1.2.3", Log: slog.New(slog.NewTextHandler(f.log, nil)),
 	}
 	for _, change := range changes {
 		change(&deps)

@@ -26,7 +26,7 @@ func (f *fixture) operations() []described {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	values := strings.NewReplacer("{repositoryName}", "images", "{name}", "default", "{userId}", "admin")
+	values := strings.NewReplacer("{repositoryName}", "images", "{name}", "default", "{userId}", "admin", "{id}", "1", "{typeId}", "none")
 	routes := strings.NewReplacer("{", ":", "}", "")
 	var all []described
 	for path, item := range doc.Paths.Map() {

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -18,6 +19,7 @@ import (
 	"github.com/repomgr/repomgr/core/repository"
 	"github.com/repomgr/repomgr/core/secret"
 	"github.com/repomgr/repomgr/core/store"
+	"github.com/repomgr/repomgr/core/task"
 )
 
 // wired is a fixture whose repositories are at work.
@@ -25,6 +27,7 @@ type wired struct {
 	*fixture
 	dir     string
 	manager *repository.Manager
+	tasks   *task.Manager
 	record  *record
 	stop    func()
 }
@@ -83,14 +86,25 @@ func (w *wired) start(t *testing.T) {
 	must(err)
 	manager, err := repository.NewManager(ctx, db, stores, formats(), sharedSecurity(), noPorts{}, reach.Network(), key, log)
 	must(err)
-	w.manager = manager
+	tasks, err := task.New(ctx, db, ownTasks, log, echoTask)
+	must(err)
+	background, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		tasks.Run(background)
+	}()
+	w.manager, w.tasks = manager, tasks
 	w.fixture = newFixture(t, knownUsers, func(d *Deps) {
-		d.Repositories, d.BlobStores, d.Browser, d.RoutingRules, d.Network, d.Log = manager, stores, manager, manager.RoutingRules(), reach, log
+		d.Repositories, d.BlobStores, d.Browser, d.Tasks, d.Log = manager, stores, manager, tasks, log
+		d.RoutingRules, d.Network = manager.RoutingRules(), reach
 	})
 	server := httptest.NewServer(Handler(manager, w.echo))
 	w.Server = server
 	w.stop = func() {
 		server.Close()
+		cancel()
+		<-ended
 		manager.Close()
 		must(stores.Close())
 		must(db.Close())

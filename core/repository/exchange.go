@@ -42,6 +42,8 @@ type exchange struct {
 	elsewhere string
 	// conditions are those of a request that writes.
 	conditions conditions
+	// mirror is set while a prefetch asks: it wants what upstream has now, and waits for it.
+	mirror *asking
 }
 
 var (

@@ -35,6 +35,9 @@ type fetches struct {
 type fetch struct {
 	// invalidations is how many there had been when it began.
 	invalidations int64
+	// cancel ends it; shared tells that more than one wait for it. Both are under the lock of fetches.
+	cancel context.CancelFunc
+	shared bool
 
 	mu sync.Mutex
 	// changed is closed, and replaced, when one of the following changes.
@@ -78,12 +81,13 @@ func (s *fetches) start(ctx context.Context, r *Repository, route format.Route, 
 	defer s.mu.Unlock()
 	invalidations := r.invalidations.Load()
 	if f := s.open[p]; f != nil && f.invalidations == invalidations {
+		f.shared = true
 		return f
 	}
-	f := &fetch{invalidations: invalidations, changed: make(chan struct{}), length: -1}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	f := &fetch{invalidations: invalidations, cancel: cancel, changed: make(chan struct{}), length: -1}
 	s.open[p] = f
 	s.running.Go(func() {
-		ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 		defer cancel()
 		defer context.AfterFunc(s.lifetime, cancel)()
 		asset, err := r.fetch(ctx, route, stale, f)
@@ -96,6 +100,19 @@ func (s *fetches) start(ctx context.Context, r *Repository, route format.Route, 
 		f.end(asset, err)
 	})
 	return f
+}
+
+// abandon ends a fetch that nobody but the caller waits for.
+func (s *fetches) abandon(p place, f *fetch) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f.shared {
+		return
+	}
+	f.cancel()
+	if s.open[p] == f {
+		delete(s.open, p) // who comes now begins anew
+	}
 }
 
 // update changes the fetch, and tells those who wait.

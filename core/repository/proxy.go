@@ -179,6 +179,10 @@ func (r *Repository) answered(res *http.Response) error {
 
 // findRemote is find for a proxy.
 func (x *exchange) findRemote(ctx context.Context, method string) (found, error) {
+	if x.mirror != nil {
+		a, err := x.mirror.get(ctx, x.route)
+		return found{x: x, asset: a}, err
+	}
 	a, err := x.repo.asset(ctx, x.route.Path)
 	switch {
 	case err == nil && x.repo.fresh(x.route, a):
@@ -320,6 +324,11 @@ func (x *exchange) wholeDocument(ctx context.Context) (format.Document, error) {
 			return format.Document{}, x.repo.refused(err)
 		}
 	}
+	return x.read(ctx, a)
+}
+
+// read is an asset's bytes as a document.
+func (x *exchange) read(ctx context.Context, a content.Asset) (format.Document, error) {
 	r, err := x.repo.openBlob(ctx, a.Blob)
 	if err != nil {
 		return format.Document{}, err

@@ -42,7 +42,8 @@ type plugin struct {
 	substituter   format.Substituter
 	canonicalizer format.Canonicalizer
 	// locator is asked where upstream lacks bytes.
-	locator format.Locator
+	locator  format.Locator
+	mirrorer format.Mirrorer
 }
 
 func newPlugin(f format.Format) *plugin {
@@ -64,6 +65,7 @@ func newPlugin(f format.Format) *plugin {
 	p.substituter, _ = f.(format.Substituter)
 	p.canonicalizer, _ = f.(format.Canonicalizer)
 	p.locator, _ = f.(format.Locator)
+	p.mirrorer, _ = f.(format.Mirrorer)
 	return p
 }
 

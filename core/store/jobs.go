@@ -11,8 +11,12 @@ import (
 // Job is work that is done again and again.
 type Job struct {
 	ID int64
-	// Type says what is done, and is unique; Name is for people.
+	// Type says what is done; Name is for people.
 	Type, Name string
+	// Own tells that it is one of the server's own, of which there is one of each type; the others were created.
+	Own bool
+	// Properties and Settings are JSON objects, which core/task knows.
+	Properties, Settings string
 	// Schedule is core/task's.
 	Schedule string
 	Enabled  bool
@@ -51,6 +55,12 @@ type JobRun struct {
 	QueuedAt, StartedAt, FinishedAt time.Time
 }
 
+// interrupted is the message of a run that was given up, since its node was gone.
+const interrupted = "interrupted"
+
+// Interrupted tells whether the run was given up, since its node was gone.
+func (r JobRun) Interrupted() bool { return r.State == RunFailed && r.Message == interrupted }
+
 // RunProgress is how far a run is.
 type RunProgress struct {
 	Done, Total int64
@@ -60,12 +70,15 @@ type RunProgress struct {
 type jobRow struct {
 	ID                   int64
 	Type, Name, Schedule string
+	Own                  bool
+	Properties, Settings string
 	Enabled              bool
 	NextRun              *int64
 }
 
 func (r jobRow) job() Job {
-	return Job{ID: r.ID, Type: r.Type, Name: r.Name, Schedule: r.Schedule, Enabled: r.Enabled, NextRun: orZero(r.NextRun)}
+	return Job{ID: r.ID, Type: r.Type, Name: r.Name, Own: r.Own, Properties: r.Properties, Settings: r.Settings, Schedule: r.Schedule,
+		Enabled: r.Enabled, NextRun: orZero(r.NextRun)}
 }
 
 type runRow struct {
@@ -99,14 +112,14 @@ func orNull(t time.Time) *int64 {
 }
 
 const (
-	jobColumns = `id, type, name, schedule, enabled, next_run`
+	jobColumns = `id, type, name, own, properties, settings, schedule, enabled, next_run`
 	runColumns = `id, job_id, (SELECT type FROM jobs WHERE jobs.id = job_runs.job_id) AS type, state, done, total, message, result, node, queued_at, started_at, finished_at`
 )
 
 // Jobs returns the jobs of the types, in order of name.
 func (s *Store) Jobs(ctx context.Context, types []string) ([]Job, error) {
 	var rows []jobRow
-	_, err := s.scan(ctx, &rows, `SELECT `+jobColumns+` FROM jobs WHERE type IN (?) ORDER BY name, type`, types)
+	_, err := s.scan(ctx, &rows, `SELECT `+jobColumns+` FROM jobs WHERE type IN (?) ORDER BY name, type, id`, types)
 	return jobsOf(rows), err
 }
 
@@ -141,13 +154,54 @@ func runsOf(rows []runRow) []JobRun {
 	return runs
 }
 
-// PutJob records the job of a type. If there is one, whether it is enabled stays, and when it is due unless the schedule is
+// Job returns a job; a NotFound error when there is none.
+func (s *Store) Job(ctx context.Context, id int64) (Job, error) {
+	var row jobRow
+	n, err := s.scan(ctx, &row, `SELECT `+jobColumns+` FROM jobs WHERE id = ?`, id)
+	if err == nil && n == 0 {
+		err = noJob()
+	}
+	return row.job(), err
+}
+
+func noJob() error { return errs.New(errs.NotFound, "Task not found") }
+
+// CreateJob records a job, and returns its id.
+func (tx *Tx) CreateJob(j Job) (id int64, err error) {
+	_, err = tx.scan(&id, `INSERT INTO jobs (type, name, own, properties, settings, schedule, enabled, next_run, created_at)
+ VALUES (?, ?, ?, ?, ?, ?, ?, ?, $NOW) RETURNING id`, j.Type, j.Name, false, j.Properties, j.Settings, j.Schedule, j.Enabled, orNull(j.NextRun))
+	if err != nil {
+		return 0, fmt.Errorf("create job %s: %w", j.Type, err)
+	}
+	return id, nil
+}
+
+// UpdateJob changes all of a created job but its type.
+func (tx *Tx) UpdateJob(j Job) error {
+	n, err := tx.exec(`UPDATE jobs SET name = ?, properties = ?, settings = ?, schedule = ?, enabled = ?, next_run = ? WHERE id = ? AND own = ?`,
+		j.Name, j.Properties, j.Settings, j.Schedule, j.Enabled, orNull(j.NextRun), j.ID, false)
+	if err == nil && n == 0 {
+		err = noJob()
+	}
+	return err
+}
+
+// DeleteJob deletes a created job and its runs.
+func (tx *Tx) DeleteJob(id int64) error {
+	n, err := tx.exec(`DELETE FROM jobs WHERE id = ? AND own = ?`, id, false)
+	if err == nil && n == 0 {
+		err = noJob()
+	}
+	return err
+}
+
+// PutJob records the server's own job of a type. If there is one, whether it is enabled stays, and when it is due unless the schedule is
 // another.
 func (tx *Tx) PutJob(j Job) error {
-	_, err := tx.exec(`INSERT INTO jobs (type, name, schedule, enabled, next_run, created_at) VALUES (?, ?, ?, ?, ?, $NOW)
- ON CONFLICT (type) DO UPDATE SET name = excluded.name, schedule = excluded.schedule,
+	_, err := tx.exec(`INSERT INTO jobs (type, name, own, schedule, enabled, next_run, created_at) VALUES (?, ?, ?, ?, ?, ?, $NOW)
+ ON CONFLICT (type) WHERE own DO UPDATE SET name = excluded.name, schedule = excluded.schedule,
  next_run = CASE WHEN jobs.schedule = excluded.schedule THEN jobs.next_run ELSE excluded.next_run END`,
-		j.Type, j.Name, j.Schedule, j.Enabled, orNull(j.NextRun))
+		j.Type, j.Name, true, j.Schedule, j.Enabled, orNull(j.NextRun))
 	if err != nil {
 		return fmt.Errorf("record job %s: %w", j.Type, err)
 	}
@@ -158,7 +212,7 @@ func (tx *Tx) PutJob(j Job) error {
 func (tx *Tx) EnableJob(id int64, enabled bool, next time.Time) error {
 	n, err := tx.exec(`UPDATE jobs SET enabled = ?, next_run = ? WHERE id = ?`, enabled, orNull(next), id)
 	if err == nil && n == 0 {
-		err = errs.New(errs.NotFound, "Task not found")
+		err = noJob()
 	}
 	return err
 }
@@ -240,7 +294,7 @@ func (tx *Tx) StopRun(jobID int64) (run JobRun, ok bool, err error) {
 // which. They count as failed.
 func (tx *Tx) InterruptRuns(node string, patience time.Duration) ([]JobRun, error) {
 	var rows []runRow
-	_, err := tx.scan(&rows, `UPDATE job_runs SET state = 'failed', message = 'interrupted', finished_at = $NOW
+	_, err := tx.scan(&rows, `UPDATE job_runs SET state = 'failed', message = '`+interrupted+`', finished_at = $NOW
  WHERE state = 'running' AND (node = ? OR heartbeat_at < $NOW - ?) RETURNING `+runColumns, node, patience.Milliseconds())
 	return runsOf(rows), err
 }

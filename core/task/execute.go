@@ -56,7 +56,7 @@ func (m *Manager) execute(ctx context.Context, cancel context.CancelCauseFunc, r
 		defer close(beaten)
 		m.beatUntil(ctx, over, cancel, run.ID, p)
 	}()
-	result, err := call(ctx, m.types[run.Type], p)
+	result, err := m.work(ctx, run, p)
 	close(over)
 	<-beaten
 
@@ -79,14 +79,26 @@ func (m *Manager) execute(ctx context.Context, cancel context.CancelCauseFunc, r
 	}
 }
 
-// call runs the type's function; a panic is an error.
-func call(ctx context.Context, t Type, p *Progress) (result string, err error) {
+// work runs the function of the run's type; a panic is an error.
+func (m *Manager) work(ctx context.Context, run Run, p *Progress) (result string, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
 		}
 	}()
-	return t.Run(ctx, p)
+	t, created := m.templates[run.Type]
+	if !created {
+		return m.types[run.Type].Run(ctx, p)
+	}
+	row, err := m.store.Job(ctx, run.JobID)
+	if err != nil {
+		return "", err
+	}
+	d, err := definition(row)
+	if err != nil {
+		return "", err
+	}
+	return t.Run(ctx, d.Properties, p)
 }
 
 // beatUntil keeps saying that the run is alive until it is over, and ends it when it must.

@@ -26,7 +26,10 @@ func (m *Manager) List(ctx context.Context, typeID string) ([]Job, error) {
 	}
 	jobs := make([]Job, len(rows))
 	for i, row := range rows {
-		jobs[i] = Job{Job: row}
+		jobs[i] = Job{Job: row, TypeName: m.typeName(row.Type)}
+		if jobs[i].Definition, err = definition(row); err != nil {
+			return nil, err
+		}
 		for _, run := range runs {
 			switch {
 			case run.JobID != row.ID:
@@ -38,6 +41,13 @@ func (m *Manager) List(ctx context.Context, typeID string) ([]Job, error) {
 		}
 	}
 	return jobs, nil
+}
+
+func (m *Manager) typeName(id string) string {
+	if t, ok := m.templates[id]; ok {
+		return t.Name
+	}
+	return m.types[id].Name
 }
 
 // Get returns one job; a NotFound error when there is none.
@@ -98,12 +108,17 @@ func (m *Manager) Stop(ctx context.Context, id int64) error {
 	if err != nil {
 		return fmt.Errorf("stop task %d: %w", id, err)
 	}
+	m.end(run.ID, errStopped)
+	return nil
+}
+
+// end ends a run if it is one of this node.
+func (m *Manager) end(runID int64, why error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if cancel, here := m.running[run.ID]; here {
-		cancel(errStopped)
+	if cancel, here := m.running[runID]; here {
+		cancel(why)
 	}
-	return nil
 }
 
 // Enable says whether a job runs when it is due. Whether or not, it can be started on request.

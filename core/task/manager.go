@@ -15,7 +15,9 @@ type Manager struct {
 	store *store.Store
 	log   *slog.Logger
 	types map[string]Type
-	ids   []string
+	// templates are the types of created tasks; ids are those of all types.
+	templates map[string]Template
+	ids       []string
 
 	// workers is how many runs this node has at the same time.
 	workers int
@@ -32,10 +34,10 @@ type Manager struct {
 	running map[int64]context.CancelCauseFunc // by run
 }
 
-// New records the jobs. Runs that were under way on this node when it died count as failed.
-func New(ctx context.Context, st *store.Store, jobs []Recurring, log *slog.Logger) (*Manager, error) {
+// New records the jobs; templates are the types of tasks that can be created. Runs that were under way on this node when it died count as failed.
+func New(ctx context.Context, st *store.Store, jobs []Recurring, log *slog.Logger, templates ...Template) (*Manager, error) {
 	m := &Manager{
-		store: st, log: log, types: make(map[string]Type),
+		store: st, log: log, types: make(map[string]Type), templates: make(map[string]Template),
 		workers: 4, poll: 2 * time.Second, beat: 2 * time.Second, patience: time.Minute, keep: 100,
 		wake: make(chan struct{}, 1), running: make(map[int64]context.CancelCauseFunc),
 	}
@@ -50,6 +52,13 @@ func New(ctx context.Context, st *store.Store, jobs []Recurring, log *slog.Logge
 			return nil, fmt.Errorf("task %s: %w", job.ID, err)
 		}
 		rows[i] = store.Job{Type: job.ID, Name: job.Name, Schedule: job.Schedule, Enabled: true, NextRun: at}
+	}
+	for _, t := range templates {
+		_, twice := m.templates[t.ID]
+		if _, own := m.types[t.ID]; own || twice {
+			return nil, fmt.Errorf("task %s is there twice", t.ID)
+		}
+		m.templates[t.ID], m.ids = t, append(m.ids, t.ID)
 	}
 	var interrupted []Run
 	err := st.Update(ctx, func(tx *store.Tx) (err error) {

@@ -31,6 +31,10 @@ type Recurring struct {
 // Job is a scheduled or requestable piece of work and where it stands.
 type Job struct {
 	store.Job
+	// TypeName is the type's name for people.
+	TypeName string
+	// Definition is what an administrator said of it; of the server's own ones it is what one would have said.
+	Definition Definition
 	// Current is the run that is queued or running, Last the latest one that is over; nil when there is none.
 	Current, Last *Run
 }

@@ -60,6 +60,7 @@ var (
 	_ format.Locator     = docker{}
 
 	_ format.Canonicalizer = docker{}
+	_ format.Mirrorer      = docker{}
 )
 
 // Describe says what the format is. sha512 is not among the algorithms: the few uploads that want it name it.

@@ -28,6 +28,7 @@ var (
 	_ format.Settler   = raw{}
 	_ format.Headers   = raw{}
 	_ format.Forwarder = raw{}
+	_ format.Mirrorer  = raw{}
 )
 
 // kindFile is the kind of all assets.

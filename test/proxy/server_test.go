@@ -38,6 +38,7 @@ type server struct {
 	// host is "127.0.0.1:port".
 	host    string
 	manager *repository.Manager
+	db      *store.Store
 	stores  *repository.BlobStores
 	// stop stops it; it may be called twice.
 	stop func()
@@ -72,7 +73,7 @@ func newServerWith(t *testing.T, anonymous bool, settings remote.NetworkConfig) 
 	must(err)
 	key, err := secret.NewKey(make([]byte, secret.KeySize))
 	must(err)
-	s := &server{stores: stores}
+	s := &server{db: db, stores: stores}
 	s.manager, err = repository.NewManager(ctx, db, stores, []format.Format{docker.New()}, users, nil, network, key, log)
 	must(err)
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
