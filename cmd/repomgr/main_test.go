@@ -3,16 +3,18 @@ package main
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/repomgr/repomgr/internal/testenv"
 )
 
 func TestMain(m *testing.M) {
@@ -54,13 +56,8 @@ func age(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 func freePort() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	return port, err
+	port, err := testenv.PickPort()
+	return strconv.Itoa(port), err
 }
 
 // ready waits until the server on PORT is.

@@ -69,7 +69,7 @@ func TestRoutingRules(t *testing.T) {
 		{"delete in use by a group", admin, "DELETE", path + "/no-secrets", "", 400, `"Routing rule is still in use by 1 repositories."`},
 		{"try", admin, "POST", "/api/v1/routing-rules/test", `{"mode":"BLOCK","matchers":["/a\\?x=1"],"path":"a?x=1"}`, 200, `{"allowed":false}`},
 		{"try what is allowed", admin, "POST", "/api/v1/routing-rules/test", `{"mode":"BLOCK","matchers":["/a"],"path":"/b"}`, 200, `{"allowed":true}`},
-		{"try what is none", admin, "POST", "/api/v1/routing-rules/test", `{"mode":"BLOCK","matchers":[" "],"path":"/b"}`, 400, violationsOf("matchers", "a matcher must not be empty")},
+		{"try what is none", admin, "POST", "/api/v1/routing-rules/test", `{"mode":"BLOCK","matchers":[" "],"path":"/b"}`, 400, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

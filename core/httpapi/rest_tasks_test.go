@@ -148,10 +148,11 @@ func TestTaskRefusals(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) { w.want(t, 400, test.want, "POST", "/v1/tasks", test.body) })
 	}
-	for _, request := range []string{"GET /v1/tasks/7777", "GET /v1/tasks/x", "DELETE /v1/tasks/7777", "POST /v1/tasks/7777/run", "POST /v1/tasks/7777/stop", "GET /api/v1/tasks/7777/runs"} {
+	for _, request := range []string{"GET /v1/tasks/7777", "GET /v1/tasks/x", "DELETE /v1/tasks/7777", "POST /v1/tasks/7777/run", "POST /v1/tasks/7777/stop"} {
 		method, path, _ := strings.Cut(request, " ")
 		w.want(t, 404, `"Task not found"`, method, path, "")
 	}
+	w.want(t, 404, "", "GET", "/api/v1/tasks/7777/runs", "")
 	w.want(t, 404, `"Task not found"`, "PUT", "/v1/tasks/7777", `{"enabled":true}`)
 	w.want(t, 404, `"There is no type \"tidy\" of tasks"`, "GET", "/v1/tasks/templates/tidy", "")
 	for user, status := range map[string]int{powerless: 403, contributor: 403, anonymously: 401} {

@@ -129,10 +129,19 @@ var taken struct {
 	ports map[int]bool
 }
 
-// FreePort returns a TCP port of 127.0.0.1 on which nothing listens. It is below those from which the kernel takes the
-// client's side of connections, so that it stays free until a server takes it, or another test process does, by bad luck.
+// FreePort is PickPort for a test.
 func FreePort(t testing.TB) int {
 	t.Helper()
+	port, err := PickPort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
+
+// PickPort returns a TCP port of 127.0.0.1 on which nothing listens. It is below those from which the kernel takes the
+// client's side of connections, so that it stays free until a server takes it, or another test process does, by bad luck.
+func PickPort() (int, error) {
 	taken.Lock()
 	defer taken.Unlock()
 	for range 1000 {
@@ -149,10 +158,9 @@ func FreePort(t testing.TB) int {
 			taken.ports = map[int]bool{}
 		}
 		taken.ports[port] = true
-		return port
+		return port, nil
 	}
-	t.Fatal("no free port on 127.0.0.1")
-	return 0
+	return 0, errors.New("no free port on 127.0.0.1")
 }
 
 // command runs a program to its end and returns what it printed on both its outputs. It may take five minutes. The test's own
