@@ -36,7 +36,7 @@ func (c *Client) visit(ctx context.Context, req Request, t *trail, own bool, aut
 	if len(req.Body) > 0 {
 		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(req.Body)), int64(len(req.Body))
 	}
-	if own && c.jar != nil {
+	if own && !t.left && c.jar != nil {
 		for _, cookie := range c.jar.Cookies(t.at) {
 			r.AddCookie(cookie)
 		}
