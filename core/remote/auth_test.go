@@ -284,7 +284,9 @@ func TestAuthorizer(t *testing.T) {
 		f.realm = "http://169.254.169.254"
 		c := newClient(t, f.upstream, userConfig(), Options{Authorizer: f.authorizer()})
 		_, _, err := get(c, Request{Path: "a"})
-		wantKind(t, err, Refused)
+		if e := wantKind(t, err, Refused); !e.Outage() || e.Misconfigured() {
+			t.Errorf("error %v", e)
+		}
 	})
 	t.Run("redirected, without credentials", func(t *testing.T) {
 		f := newTokens(t)

@@ -171,7 +171,7 @@ func (c *Client) attempt(ctx context.Context, req Request, start *url.URL, o *ou
 			o.take(resp, err)
 		}
 		if err != nil {
-			return nil, err
+			return nil, t.strayed(err)
 		}
 		if resp.StatusCode == http.StatusUnauthorized && own && !t.left && !asked {
 			asked = true
@@ -179,7 +179,7 @@ func (c *Client) attempt(ctx context.Context, req Request, start *url.URL, o *ou
 			discard(resp)
 			if authorization, err = c.answer(ctx, req, challenges); err != nil {
 				o.delay(err)
-				return nil, err
+				return nil, elsewhere(err)
 			}
 			if authorization != "" {
 				continue

@@ -66,7 +66,9 @@ type Error struct {
 	Status int
 	// RetryAfter is how long the upstream should be left alone; zero says nothing.
 	RetryAfter time.Duration
-	Err        error
+	// Elsewhere tells that the upstream led there, by a redirect or for a token.
+	Elsewhere bool
+	Err       error
 }
 
 func (e *Error) Error() string {
@@ -83,9 +85,12 @@ func (e *Error) Error() string {
 func (e *Error) Unwrap() error { return e.Err }
 
 // Outage tells whether the upstream can't be had for now, so that what was stored of it earlier may be served in its place. A
-// refused address is none: that is a matter of this server's configuration, which should be seen; nor is what is denied while all
-// else goes on.
-func (e *Error) Outage() bool { return e.Kind != Refused && e.Kind != Denied }
+// configured address that is refused is none: that is a matter of this server's configuration, which should be seen; nor is what is
+// denied while all else goes on.
+func (e *Error) Outage() bool { return !e.Misconfigured() && e.Kind != Denied }
+
+// Misconfigured tells whether the address that is refused is the one that was configured or asked for, not one that the upstream named.
+func (e *Error) Misconfigured() bool { return e.Kind == Refused && !e.Elsewhere }
 
 // transient tells whether the same request may well succeed a moment later.
 func (e *Error) transient() bool {

@@ -221,11 +221,11 @@ func (x *exchange) findUpstream(ctx context.Context, method string, stale *conte
 	return x.instead(stale, err)
 }
 
-// instead is the stale copy in place of an error, whatever upstream did: what was right yesterday is better than nothing. An address that
-// must not be connected to is another matter: that is this server's configuration, which should be seen.
+// instead is the stale copy in place of an error, whatever upstream did: what was right yesterday is better than nothing. A remote URL
+// that must not be connected to is another matter: that is this server's configuration, which should be seen.
 func (x *exchange) instead(stale *content.Asset, err error) (found, error) {
 	var e *remote.Error
-	if stale == nil || errors.As(err, &e) && e.Kind == remote.Refused {
+	if stale == nil || errors.As(err, &e) && e.Misconfigured() {
 		return found{}, x.repo.refused(err)
 	}
 	x.manager.log.Warn("upstream can't be asked; a copy that is not fresh is served", "repo", x.repo.Name(), "path", x.route.Path, "err", err)
