@@ -40,12 +40,14 @@ const (
 	// Denied: an answer with status 401 to a token that was given for the very request, or no token for it where others are given. It
 	// may not be there: many servers don't tell those who may not see it.
 	Denied
+	// Malformed: an answer that can't be read, for example because its header is wrong or too large. It says nothing of others.
+	Malformed
 )
 
 var kinds = [...]string{
 	Blocked: "blocked", Unreachable: "unreachable", Timeout: "timeout", TLS: "TLS error", ServerError: "server error",
 	TooManyRequests: "too many requests", Unauthorized: "unauthorized", Redirect: "bad redirect", Refused: "address refused",
-	Stalled: "stalled", Truncated: "truncated", Denied: "denied",
+	Stalled: "stalled", Truncated: "truncated", Denied: "denied", Malformed: "malformed answer",
 }
 
 // String is a word or two for logs.
@@ -97,6 +99,8 @@ func (e *Error) transient() bool {
 	switch e.Kind {
 	case Unreachable:
 		return e.Status != http.StatusProxyAuthRequired
+	case Malformed:
+		return true // a header that was cut off is one, too
 	case ServerError:
 		return e.Status == http.StatusBadGateway || e.Status == http.StatusServiceUnavailable || e.Status == http.StatusGatewayTimeout
 	}
