@@ -84,6 +84,9 @@ func New(network *Network, base string, config Config, options Options) (*Client
 // State is what is known of the upstream.
 func (c *Client) State() State { return c.health.snapshot() }
 
+// Timeout is how long a connection and the header of an answer may take.
+func (c *Client) Timeout() time.Duration { return c.reach().timeout }
+
 // Close closes idle connections. Requests that are under way go on.
 func (c *Client) Close() {
 	if l := c.line.Load(); l != nil {

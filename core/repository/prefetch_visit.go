@@ -252,6 +252,7 @@ func (q *asking) try(ctx context.Context, route format.Route) (content.Asset, er
 	if absent := r.upstream.absent.at(route.Path); q.about && absent != nil {
 		return a, absent
 	}
+	r.upstream.absent.remove(route.Path) // it wants to know what upstream has now
 	f := r.manager.fetches.start(ctx, r, route, stale)
 	now, err := f.wait(ctx)
 	if ctx.Err() != nil {
