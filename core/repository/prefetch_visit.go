@@ -244,7 +244,7 @@ func (q *asking) try(ctx context.Context, route format.Route) (content.Asset, er
 	switch {
 	case err == nil && route.Class == content.Immutable && r.fresh(route, a) && r.present(ctx, a.Blob) == nil:
 		return a, nil
-	case err == nil && a.Origin != nil && route.Class != content.Immutable:
+	case err == nil && a.Origin != nil && route.Class != content.Immutable && r.present(ctx, a.Blob) == nil:
 		stale = &a
 	case err != nil && !errs.Is(err, errs.NotFound):
 		return a, err

@@ -295,8 +295,16 @@ func (x *exchange) keptDocument(ctx context.Context, path string) (format.Docume
 	return inner.wholeDocument(ctx)
 }
 
-// wholeDocument is the asset at the route's path, with all its bytes.
+// wholeDocument is the asset at the route's path, with all its bytes; if they are lost, with those that upstream has.
 func (x *exchange) wholeDocument(ctx context.Context) (format.Document, error) {
+	doc, err := x.oneDocument(ctx)
+	if errors.Is(err, errLost) {
+		doc, err = x.oneDocument(ctx)
+	}
+	return doc, err
+}
+
+func (x *exchange) oneDocument(ctx context.Context) (format.Document, error) {
 	f, err := x.findRemote(ctx, http.MethodGet)
 	if err != nil {
 		return format.Document{}, err

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -217,5 +218,38 @@ func TestUpstream_Gone(t *testing.T) {
 			}
 			wantAnswer(t, "there again", r, 200, "new")
 		})
+	}
+}
+
+// TestUpstream_Lost: what has lost its bytes is fetched again at once.
+func TestUpstream_Lost(t *testing.T) {
+	const size = 200_000 // more than is kept in memory
+	body := strings.Repeat("x", size)
+	for name, do := range map[string]func(path string) error{"missing": os.Remove, "truncated": func(path string) error { return os.Truncate(path, 1) }} {
+		for _, method := range []string{"GET", "HEAD"} {
+			for _, repo := range []string{"", "group"} {
+				t.Run(name+" "+method+" "+repo, func(t *testing.T) {
+					up := newScript(t, answer(200, body, "Content-Length", fmt.Sprint(size)))
+					s := up.proxied(t, func(c *repository.Config) {
+						lasting(c)
+						if repo != "" {
+							c.Name = "member"
+						}
+					})
+					if repo != "" {
+						s.Create(repository.Config{Name: repositoryName, Type: repository.Group, Group: &repository.GroupConfig{MemberNames: []string{"member"}}})
+					}
+					for range 2 { // the first one may be answered before its fetch is over
+						wantAnswer(t, "before", s.Do(Admin, "GET", "/f", nil), 200, body)
+					}
+					s.eachFile(do)
+					r := s.Do(Admin, method, "/f", nil)
+					if r.Status != 200 || method == "GET" && string(r.Body) != body || r.Header.Get("Content-Length") != fmt.Sprint(size) && method == "HEAD" {
+						t.Errorf("%d, %d bytes, %v", r.Status, len(r.Body), r.Header)
+					}
+					wantAnswer(t, "afterwards", s.Do(Admin, "GET", "/f", nil), 200, body)
+				})
+			}
+		}
 	}
 }
