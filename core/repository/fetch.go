@@ -192,7 +192,7 @@ func (r *Repository) fetch(ctx context.Context, route format.Route, stale *conte
 			r.learn(route, err)
 		} else {
 			// What upstream has no longer is kept, and asked for again when it is too old again.
-			_ = r.checked(ctx, *stale, *stale.Origin)
+			_ = r.checked(ctx, *stale, r.origin(*stale))
 		}
 	}
 	return a, err
@@ -203,10 +203,10 @@ func (r *Repository) refresh(ctx context.Context, route format.Route, stale *con
 		if same, err := r.compare(ctx, route, *stale); err != nil {
 			return content.Asset{}, err
 		} else if same {
-			return r.confirmed(ctx, *stale, *stale.Origin)
+			return r.confirmed(ctx, *stale, r.origin(*stale))
 		}
 	}
-	res, url, err := r.askAround(ctx, http.MethodGet, route, validators(stale))
+	res, url, err := r.askAround(ctx, http.MethodGet, route, r.validators(stale))
 	if err != nil {
 		return content.Asset{}, err
 	}
@@ -214,7 +214,7 @@ func (r *Repository) refresh(ctx context.Context, route format.Route, stale *con
 	if stale != nil && res.StatusCode == http.StatusNotModified {
 		origin := originOf(res.Header)
 		if origin.ETag == "" && origin.Modified == "" {
-			origin = *stale.Origin
+			origin = r.origin(*stale)
 		}
 		return r.confirmed(ctx, *stale, origin)
 	}

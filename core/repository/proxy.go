@@ -416,16 +416,17 @@ func (r *Repository) learn(route format.Route, err error) {
 }
 
 // validators are the header fields by which upstream is asked for what it has only if that is not the asset.
-func validators(a *content.Asset) http.Header {
+func (r *Repository) validators(a *content.Asset) http.Header {
 	h := http.Header{}
-	if a == nil || a.Origin == nil {
+	if a == nil {
 		return h
 	}
-	if a.Origin.ETag != "" {
-		h.Set("If-None-Match", a.Origin.ETag)
+	origin := r.origin(*a)
+	if origin.ETag != "" {
+		h.Set("If-None-Match", origin.ETag)
 	}
-	if a.Origin.Modified != "" {
-		h.Set("If-Modified-Since", a.Origin.Modified)
+	if origin.Modified != "" {
+		h.Set("If-Modified-Since", origin.Modified)
 	}
 	return h
 }

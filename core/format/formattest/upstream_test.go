@@ -253,3 +253,58 @@ func TestUpstream_Lost(t *testing.T) {
 		}
 	}
 }
+
+// TestUpstream_Moved: what comes from another server than the one that is configured now is stale, and what that server said about it
+// means nothing to this one.
+func TestUpstream_Moved(t *testing.T) {
+	const etag, modified = `"1"`, "Wed, 01 Jan 2025 00:00:00 GMT"
+	// unconditional answers 304 to whoever names a validator.
+	unconditional := func(body string) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			status, body := 200, body
+			if r.Header.Get("If-None-Match") != "" || r.Header.Get("If-Modified-Since") != "" {
+				status, body = 304, ""
+			}
+			answer(status, body, "ETag", etag, "Last-Modified", modified)(w, r)
+		}
+	}
+	first, second := newScript(t, unconditional("first")), newScript(t, unconditional("second"))
+	s := first.proxied(t, lasting)
+	for _, path := range []string{"/f", "/gone", "/kept"} {
+		for range 2 {
+			wantAnswer(t, "before", s.Do(Admin, "GET", path, nil), 200, "first")
+		}
+	}
+	move := func(to *script) {
+		t.Helper()
+		s.Configure(func(c *repository.Config) {
+			c.Proxy = &repository.ProxyConfig{RemoteURL: to.URL, ContentMaxAge: c.Proxy.ContentMaxAge, MetadataMaxAge: c.Proxy.MetadataMaxAge}
+		})
+	}
+	move(first) // another path there
+	first.take("GET")
+	wantAnswer(t, "elsewhere there", s.Do(Admin, "GET", "/kept", nil), 200, "first")
+	if n := first.take("GET"); n != 1 {
+		t.Errorf("upstream was asked %d times", n)
+	}
+	move(first) // no change
+	move(second)
+	s.Restart()
+	wantAnswer(t, "moved", s.Do(Admin, "GET", "/f", nil), 200, "second")
+	wantAnswer(t, "moved, again", s.Do(Admin, "GET", "/f", nil), 200, "second")
+	second.handle(answer(404, ""))
+	wantAnswer(t, "not there", s.Do(Admin, "GET", "/gone", nil), 200, "first")
+	second.handle(unconditional("second"))
+	if err := s.manager.Invalidate(t.Context(), repositoryName); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/f", "/gone", "/kept"} {
+		wantAnswer(t, "asked once more", s.Do(Admin, "GET", path, nil), 200, "second")
+	}
+	second.take("GET")
+	move(second)
+	wantAnswer(t, "the same URL", s.Do(Admin, "GET", "/f", nil), 200, "second")
+	if n := second.take("GET"); n != 0 {
+		t.Errorf("the same URL: upstream was asked %d times", n)
+	}
+}
