@@ -1124,11 +1124,11 @@ type UpstreamState struct {
 	// Reason Why it is not available.
 	Reason *string `json:"reason"`
 
-	// Status In Nexus's words. `Ready to Connect` is one that was not asked yet; `Remote Unavailable` one that failed and is asked again all the same, since automatic blocking is off.
+	// Status In Nexus's words. `Ready to Connect` is one that was not asked yet; `Remote Unavailable` one of which the last request got nothing, and which is asked again all the same: it asks for other credentials, its address is refused, its answer can't be read, or automatic blocking is off.
 	Status UpstreamStateStatus `json:"status"`
 }
 
-// UpstreamStateStatus In Nexus's words. `Ready to Connect` is one that was not asked yet; `Remote Unavailable` one that failed and is asked again all the same, since automatic blocking is off.
+// UpstreamStateStatus In Nexus's words. `Ready to Connect` is one that was not asked yet; `Remote Unavailable` one of which the last request got nothing, and which is asked again all the same: it asks for other credentials, its address is refused, its answer can't be read, or automatic blocking is off.
 type UpstreamStateStatus string
 
 // UserStatus Only `active` users and those who are to change their password can sign in.

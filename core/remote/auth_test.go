@@ -106,8 +106,12 @@ func TestBasicAndBearer(t *testing.T) {
 			if sent := got.take(); !slices.Equal(sent, tt.sent) {
 				t.Errorf("sent %q, want %q", sent, tt.sent)
 			}
-			if s := c.State(); s.Status != Available {
-				t.Errorf("state %+v: a 401 says that the upstream is there", s)
+			s, want := c.State(), Available
+			if !tt.ok {
+				want = Unavailable
+			}
+			if s.Status != want || (s.Reason == "") == (want == Unavailable) || s.LastSuccess.IsZero() || !s.BlockedUntil.IsZero() {
+				t.Errorf("state %+v: a 401 says that the upstream is there, and that nothing can be had", s)
 			}
 		})
 	}
@@ -231,7 +235,7 @@ func TestAuthorizer(t *testing.T) {
 			if e := wantKind(t, err, tt.want); e.Status != http.StatusUnauthorized {
 				t.Errorf("error %v", e)
 			}
-			if c.State().Status != Available {
+			if got := c.State().Status; got != map[Kind]Availability{Denied: Available, Unauthorized: Unavailable}[tt.want] {
 				t.Errorf("state %+v", c.State())
 			}
 			// A token of the configuration is not one that was got for the request.
@@ -244,8 +248,9 @@ func TestAuthorizer(t *testing.T) {
 		name   string
 		status int
 		kind   Kind
+		state  Availability
 	}{
-		{"refused", 403, Unauthorized}, {"broken", 500, Unauthorized}, {"rate", 429, TooManyRequests},
+		{"refused", 403, Unauthorized, Unavailable}, {"broken", 500, Unauthorized, Unavailable}, {"rate", 429, TooManyRequests, Available},
 	}
 	for _, tt := range failures {
 		t.Run(tt.name, func(t *testing.T) {
@@ -255,7 +260,7 @@ func TestAuthorizer(t *testing.T) {
 			_, _, err := get(c, Request{Path: "a"})
 			wantKind(t, err, tt.kind)
 			s := c.State()
-			if s.Status != Available || s.NotBefore.IsZero() == (tt.status == 429) {
+			if s.Status != tt.state || s.NotBefore.IsZero() == (tt.status == 429) {
 				t.Errorf("state %+v", s)
 			}
 			f.take()
@@ -272,8 +277,8 @@ func TestAuthorizer(t *testing.T) {
 		if e := wantKind(t, err, Unreachable); "http://"+e.Host != f.realm {
 			t.Errorf("host %q", e.Host)
 		}
-		if s := c.State(); s.Status != Available {
-			t.Errorf("state %+v: the upstream answered", s)
+		if s := c.State(); s.Status != Unavailable || !s.BlockedUntil.IsZero() || s.LastSuccess.IsZero() {
+			t.Errorf("state %+v: the upstream answered, but not what it was asked", s)
 		}
 		if got := f.take(); len(got) != 6 {
 			t.Errorf("%q, want three tries", got)
@@ -284,7 +289,9 @@ func TestAuthorizer(t *testing.T) {
 		f.realm = "http://169.254.169.254"
 		c := newClient(t, f.upstream, userConfig(), Options{Authorizer: f.authorizer()})
 		_, _, err := get(c, Request{Path: "a"})
-		wantKind(t, err, Refused)
+		if e := wantKind(t, err, Refused); !e.Outage() || e.Misconfigured() {
+			t.Errorf("error %v", e)
+		}
 	})
 	t.Run("redirected, without credentials", func(t *testing.T) {
 		f := newTokens(t)
@@ -315,7 +322,7 @@ func TestAuthorizer(t *testing.T) {
 		c := newClient(t, f.upstream, userConfig(), Options{Authorizer: f.authorizer()})
 		_, _, err := get(c, Request{Path: "a"})
 		wantKind(t, err, Unauthorized)
-		if _, _, err := get(c, Request{Path: "a"}); err == nil || c.State().Status != Available {
+		if _, _, err := get(c, Request{Path: "a"}); err == nil || c.State().Status != Unavailable {
 			t.Errorf("error %v, state %+v", err, c.State())
 		}
 	})

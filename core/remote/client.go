@@ -84,6 +84,9 @@ func New(network *Network, base string, config Config, options Options) (*Client
 // State is what is known of the upstream.
 func (c *Client) State() State { return c.health.snapshot() }
 
+// Timeout is how long a connection and the header of an answer may take.
+func (c *Client) Timeout() time.Duration { return c.reach().timeout }
+
 // Close closes idle connections. Requests that are under way go on.
 func (c *Client) Close() {
 	if l := c.line.Load(); l != nil {
@@ -95,7 +98,7 @@ func (c *Client) Close() {
 // body ends by an *Error of kind Stalled or Truncated when it stands still or isn't whole. The answer's Request holds method and URL
 // only, which is the one after all redirects.
 //
-// Answers with 401, 429 and 5xx are errors, all others are not. Of redirects those of GET and HEAD are followed. GET, HEAD and
+// Answers with 401, 429 and 5xx are errors but for 501, which is about the method; all others are not. Of redirects those of GET and HEAD are followed. GET, HEAD and
 // OPTIONS are tried again after connections that failed before an answer, and after 502, 503 and 504.
 //
 // Errors are *Error, an *errs.Error if the request is wrong, or why ctx ended.
@@ -171,7 +174,7 @@ func (c *Client) attempt(ctx context.Context, req Request, start *url.URL, o *ou
 			o.take(resp, err)
 		}
 		if err != nil {
-			return nil, err
+			return nil, t.strayed(err)
 		}
 		if resp.StatusCode == http.StatusUnauthorized && own && !t.left && !asked {
 			asked = true
@@ -179,12 +182,14 @@ func (c *Client) attempt(ctx context.Context, req Request, start *url.URL, o *ou
 			discard(resp)
 			if authorization, err = c.answer(ctx, req, challenges); err != nil {
 				o.delay(err)
-				return nil, err
+				return nil, elsewhere(err)
 			}
 			if authorization != "" {
 				continue
 			}
-			return nil, c.unauthorized(t)
+			e := c.unauthorized(t)
+			o.fault = e
+			return nil, e
 		}
 		if resp.StatusCode == http.StatusUnauthorized && own && asked && c.denied(resp, authorization) {
 			discard(resp)
@@ -209,9 +214,14 @@ func (o *outcome) take(resp *http.Response, err error) {
 	var e *Error
 	switch {
 	case err == nil:
-		o.answered, o.err = true, nil
-	case errors.As(err, &e) && e.Kind != Refused:
-		o.answered, o.err = false, e
+		o.answered, o.err, o.fault = true, nil, nil
+	case !errors.As(err, &e):
+	case e.Kind == Refused:
+		o.fault = e
+	case e.Kind == Malformed:
+		o.answered, o.err, o.fault = true, nil, e
+	default:
+		o.answered, o.err, o.fault = false, e, nil
 	}
 }
 
@@ -223,14 +233,20 @@ func (o *outcome) judge(own bool, err *Error) {
 		o.hold = err
 	case err.Kind == ServerError:
 		o.answered, o.err = false, err
+	case err.Kind == Unauthorized:
+		o.fault = err
 	}
 }
 
-// delay notes that the token server wants to be left alone: without a token nothing can be had of the upstream.
+// delay notes that there is no token, without which nothing can be had of the upstream, or that the token server wants to be left alone.
 func (o *outcome) delay(err error) {
 	var e *Error
-	if errors.As(err, &e) && e.Kind == TooManyRequests {
+	switch {
+	case !errors.As(err, &e) || e.Kind == Denied:
+	case e.Kind == TooManyRequests:
 		o.hold = e
+	default:
+		o.fault = e
 	}
 }
 
@@ -242,7 +258,7 @@ func (c *Client) verdict(t *trail, resp *http.Response) *Error {
 		return c.unauthorized(t)
 	case resp.StatusCode == http.StatusTooManyRequests:
 		e.Kind = TooManyRequests
-	case resp.StatusCode >= http.StatusInternalServerError:
+	case resp.StatusCode >= 500 && resp.StatusCode <= 599 && resp.StatusCode != http.StatusNotImplemented:
 		e.Kind = ServerError
 	default:
 		return nil

@@ -83,8 +83,8 @@ func TestWrongRequest(t *testing.T) {
 
 // TestStatuses shows which statuses are errors.
 func TestStatuses(t *testing.T) {
-	kinds := map[int]Kind{401: Unauthorized, 429: TooManyRequests, 500: ServerError, 501: ServerError, 502: ServerError, 503: ServerError, 504: ServerError}
-	for _, status := range []int{200, 204, 206, 304, 400, 401, 403, 404, 410, 416, 429, 500, 501, 502, 503, 504} {
+	kinds := map[int]Kind{401: Unauthorized, 429: TooManyRequests, 500: ServerError, 502: ServerError, 503: ServerError, 504: ServerError, 599: ServerError}
+	for _, status := range []int{200, 204, 206, 304, 400, 401, 403, 404, 410, 416, 429, 500, 501, 502, 503, 504, 599, 600, 999} {
 		t.Run(strconv.Itoa(status), func(t *testing.T) {
 			s := server(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })
 			c := newClient(t, s.URL, Config{}, Options{})
@@ -133,8 +133,8 @@ func TestRetries(t *testing.T) {
 	}{
 		{"reset", "GET", nil, reset, 3, Unreachable},
 		{"closed", "HEAD", nil, func(conn net.Conn) { conn.Close() }, 3, Unreachable},
-		{"half a header", "GET", nil, func(conn net.Conn) { fmt.Fprint(conn, "HTTP/1.1 200 OK\r\nConte") }, 3, Unreachable},
-		{"no HTTP", "GET", ptr(1), func(conn net.Conn) { fmt.Fprint(conn, "220 mail.example ESMTP\r\n") }, 2, Unreachable},
+		{"half a header", "GET", nil, func(conn net.Conn) { fmt.Fprint(conn, "HTTP/1.1 200 OK\r\nConte") }, 3, Malformed},
+		{"no HTTP", "GET", ptr(1), func(conn net.Conn) { fmt.Fprint(conn, "220 mail.example ESMTP\r\n") }, 2, Malformed},
 		{"502", "GET", ptr(4), answer(502, ""), 5, ServerError},
 		{"503", "OPTIONS", ptr(1), answer(503, ""), 2, ServerError},
 		{"503 with a short Retry-After", "GET", ptr(1), answer(503, "Retry-After: 4\r\n"), 2, ServerError},

@@ -40,12 +40,14 @@ const (
 	// Denied: an answer with status 401 to a token that was given for the very request, or no token for it where others are given. It
 	// may not be there: many servers don't tell those who may not see it.
 	Denied
+	// Malformed: an answer that can't be read, for example because its header is wrong or too large. It says nothing of others.
+	Malformed
 )
 
 var kinds = [...]string{
 	Blocked: "blocked", Unreachable: "unreachable", Timeout: "timeout", TLS: "TLS error", ServerError: "server error",
 	TooManyRequests: "too many requests", Unauthorized: "unauthorized", Redirect: "bad redirect", Refused: "address refused",
-	Stalled: "stalled", Truncated: "truncated", Denied: "denied",
+	Stalled: "stalled", Truncated: "truncated", Denied: "denied", Malformed: "malformed answer",
 }
 
 // String is a word or two for logs.
@@ -66,7 +68,9 @@ type Error struct {
 	Status int
 	// RetryAfter is how long the upstream should be left alone; zero says nothing.
 	RetryAfter time.Duration
-	Err        error
+	// Elsewhere tells that the upstream led there, by a redirect or for a token.
+	Elsewhere bool
+	Err       error
 }
 
 func (e *Error) Error() string {
@@ -83,15 +87,20 @@ func (e *Error) Error() string {
 func (e *Error) Unwrap() error { return e.Err }
 
 // Outage tells whether the upstream can't be had for now, so that what was stored of it earlier may be served in its place. A
-// refused address is none: that is a matter of this server's configuration, which should be seen; nor is what is denied while all
-// else goes on.
-func (e *Error) Outage() bool { return e.Kind != Refused && e.Kind != Denied }
+// configured address that is refused is none: that is a matter of this server's configuration, which should be seen; nor is what is
+// denied while all else goes on.
+func (e *Error) Outage() bool { return !e.Misconfigured() && e.Kind != Denied }
+
+// Misconfigured tells whether the address that is refused is the one that was configured or asked for, not one that the upstream named.
+func (e *Error) Misconfigured() bool { return e.Kind == Refused && !e.Elsewhere }
 
 // transient tells whether the same request may well succeed a moment later.
 func (e *Error) transient() bool {
 	switch e.Kind {
 	case Unreachable:
 		return e.Status != http.StatusProxyAuthRequired
+	case Malformed:
+		return true // a header that was cut off is one, too
 	case ServerError:
 		return e.Status == http.StatusBadGateway || e.Status == http.StatusServiceUnavailable || e.Status == http.StatusGatewayTimeout
 	}

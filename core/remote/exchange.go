@@ -5,7 +5,10 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
+	"net/http/httptrace"
+	"sync/atomic"
 	"time"
 )
 
@@ -36,7 +39,7 @@ func (c *Client) visit(ctx context.Context, req Request, t *trail, own bool, aut
 	if len(req.Body) > 0 {
 		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(req.Body)), int64(len(req.Body))
 	}
-	if own && c.jar != nil {
+	if own && !t.left && c.jar != nil {
 		for _, cookie := range c.jar.Cookies(t.at) {
 			r.AddCookie(cookie)
 		}
@@ -60,6 +63,8 @@ func (c *Client) exchange(ctx context.Context, r *http.Request) (*http.Response,
 		return nil, err
 	}
 	inner, cancel := context.WithCancelCause(ctx)
+	var begun atomic.Bool
+	inner = httptrace.WithClientTrace(inner, &httptrace.ClientTrace{GotFirstResponseByte: func() { begun.Store(true) }})
 	timer := time.AfterFunc(line.timeout, func() { cancel(errNoAnswer) })
 	resp, err := transport.RoundTrip(r.WithContext(inner))
 	late := !timer.Stop() && errors.Is(context.Cause(inner), errNoAnswer)
@@ -74,6 +79,8 @@ func (c *Client) exchange(ctx context.Context, r *http.Request) (*http.Response,
 			return nil, classify(r.URL.Host, errNoAnswer)
 		case ctx.Err() != nil:
 			return nil, context.Cause(ctx)
+		case begun.Load() && !broken(err):
+			return nil, &Error{Kind: Malformed, Host: r.URL.Host, Err: err}
 		}
 		return nil, classify(r.URL.Host, err)
 	}
@@ -85,4 +92,10 @@ func (c *Client) exchange(ctx context.Context, r *http.Request) (*http.Response,
 	resp.Request = &http.Request{Method: r.Method, URL: r.URL} // the one that was sent has credentials
 	c.watch(inner, cancel, r.URL.Host, resp)
 	return resp, nil
+}
+
+// broken tells whether err is of a connection that ended, as opposed to one over which came what can't be read.
+func broken(err error) bool {
+	var operation net.Error
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) || errors.As(err, &operation)
 }

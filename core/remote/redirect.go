@@ -39,6 +39,25 @@ func (c *Client) newTrail(start *url.URL) *trail {
 	return &trail{at: start, circular: c.circular, visited: map[string]bool{start.String(): true}}
 }
 
+// strayed marks the error of a visit to where the upstream led.
+func (t *trail) strayed(err error) error {
+	if t.hops > 0 && t.left {
+		return elsewhere(err)
+	}
+	return err
+}
+
+// elsewhere marks an error as one of a place that the upstream named.
+func elsewhere(err error) error {
+	var e *Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	marked := *e
+	marked.Elsewhere = true
+	return &marked
+}
+
 // follow goes where resp leads to; it tells that resp leads nowhere else, or why it can't be followed. The body of an answer that
 // is followed is done with.
 func (t *trail) follow(resp *http.Response) (bool, error) {

@@ -174,7 +174,7 @@ func TestSecretsStay(t *testing.T) {
 		{"redirect on the own host", Request{Path: "twice"}, "own " + full},
 		{"redirect to another", Request{Path: "to/x"}, "other " + bare},
 		{"redirect to another, and on there", Request{Path: "to/on"}, "other " + bare},
-		{"and back", Request{Path: "to/back"}, `own auth="" cookie="own=1" key="" accept="a/b"`},
+		{"and back", Request{Path: "to/back"}, "own " + bare},
 		{"another by URL", Request{URL: other.URL + "/x"}, "other " + bare},
 		{"another by name", Request{URL: strings.Replace(s.URL, "127.0.0.1", "localhost", 1) + "/x"}, "own " + bare},
 	}

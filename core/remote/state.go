@@ -19,7 +19,7 @@ type Availability string
 const (
 	Ready           Availability = "Ready to Connect"
 	Available       Availability = "Remote Available"
-	Unavailable     Availability = "Remote Unavailable" // failed last time, and automatic blocking is off
+	Unavailable     Availability = "Remote Unavailable" // failed last time, and is asked again all the same
 	AutoBlocked     Availability = "Remote Auto Blocked and Unavailable"
 	ManuallyBlocked Availability = "Remote Manually Blocked"
 )
@@ -74,6 +74,8 @@ type health struct {
 	held    Error  // what the upstream asked to be left alone with, until NotBefore
 	probing bool   // one request is under way to find out whether the block may end
 	reason  string // of streak
+	// fault is what the last request failed by that does not block: that it has no access, for example. It is empty after a success.
+	fault string
 }
 
 // outcome is what one request shows about the upstream itself: its last answer or failure there, as opposed to those of hosts that
@@ -82,6 +84,7 @@ type outcome struct {
 	answered bool
 	err      *Error
 	hold     *Error // by its RetryAfter it asked to be left alone
+	fault    *Error // nothing could be had of it, for a reason that does not block
 	ended    bool   // the caller left, so that it shows nothing
 }
 
@@ -144,6 +147,9 @@ func (h *health) settle(ctx context.Context, probe bool, o outcome) {
 	}
 	if o.hold != nil && o.hold.RetryAfter > 0 {
 		h.held, h.state.NotBefore = *o.hold, h.now().Add(min(o.hold.RetryAfter, maxHold))
+	}
+	if h.fault = ""; o.fault != nil {
+		h.fault = o.fault.Error()
 	}
 	switch {
 	case o.err != nil:
@@ -236,6 +242,8 @@ func (h *health) snapshot() State {
 		s.Status, s.Reason = AutoBlocked, h.reason
 	case h.streak > 0:
 		s.Status, s.Reason = Unavailable, h.reason
+	case h.fault != "":
+		s.Status, s.Reason = Unavailable, h.fault
 	case s.LastSuccess.IsZero():
 		s.Status = Ready
 	default:

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -209,20 +210,28 @@ func TestWhatBlocks(t *testing.T) {
 	answers := func(status int) string {
 		return server(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }).URL
 	}
+	sends := func(text string) string {
+		return rawServer(t, func(_ int, conn net.Conn) { _, _ = io.WriteString(conn, text) })
+	}
 	tests := []struct {
 		name, url string
 		kind      Kind
 		blocks    bool
+		// fault: nothing can be had, which is told.
+		fault bool
 	}{
-		{"no connection", deadURL(t), Unreachable, true},
-		{"TLS", bad.URL, TLS, true},
-		{"timeout", silent.URL, Timeout, true},
-		{"500", answers(500), ServerError, true},
-		{"503", answers(503), ServerError, true},
-		{"401", answers(401), Unauthorized, false},
-		{"429", answers(429), TooManyRequests, false},
-		{"302", answers(302), Redirect, false},
-		{"refused", "http://169.254.169.254/", Refused, false},
+		{"no connection", deadURL(t), Unreachable, true, false},
+		{"TLS", bad.URL, TLS, true, false},
+		{"timeout", silent.URL, Timeout, true, false},
+		{"500", answers(500), ServerError, true, false},
+		{"503", answers(503), ServerError, true, false},
+		{"401", answers(401), Unauthorized, false, true},
+		{"429", answers(429), TooManyRequests, false, false},
+		{"302", answers(302), Redirect, false, false},
+		{"refused", "http://169.254.169.254/", Refused, false, true},
+		{"a control character in the header", sends("HTTP/1.1 200 OK\r\nContent-Type: a\x01b\r\n\r\n"), Malformed, false, true},
+		{"two lengths", sends("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab"), Malformed, false, true},
+		{"a header that is too large", sends("HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 2<<20) + "\r\n\r\n"), Malformed, false, true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -241,6 +250,9 @@ func TestWhatBlocks(t *testing.T) {
 			if got := c.State().Status == AutoBlocked; got != tt.blocks {
 				t.Errorf("state %+v", c.State())
 			}
+			if s := c.State(); tt.fault != (s.Status == Unavailable) || (tt.fault || tt.blocks) != (s.Reason != "") {
+				t.Errorf("state %+v", s)
+			}
 
 			off := newClient(t, tt.url, retries(0), Options{})
 			off.reach().timeout = c.reach().timeout
@@ -248,10 +260,26 @@ func TestWhatBlocks(t *testing.T) {
 				_, _, err = get(off, Request{})
 				wantKind(t, err, tt.kind)
 			}
-			if got := off.State().Status == Unavailable; got != tt.blocks {
+			if got := off.State().Status == Unavailable; got != (tt.blocks || tt.fault) {
 				t.Errorf("state %+v without automatic blocking", off.State())
 			}
 		})
+	}
+}
+
+// TestFaultEnds shows that what was told of the last request is not told any more when the next one succeeds.
+func TestFaultEnds(t *testing.T) {
+	u := newUpstream(t)
+	c := newClient(t, u.url, noRetries(), Options{})
+	for _, step := range []struct {
+		status int
+		want   Availability
+	}{{401, Unavailable}, {200, Available}, {401, Unavailable}, {500, AutoBlocked}} {
+		u.set(step.status, "")
+		_, _, _ = get(c, Request{})
+		if s := c.State(); s.Status != step.want || (s.Reason == "") != (step.want == Available) {
+			t.Errorf("state %+v after status %d", s, step.status)
+		}
 	}
 }
 

@@ -31,6 +31,8 @@ type Config struct {
 	ProxySettings json.RawMessage `json:"proxySettings,omitempty"`
 	// RoutingRule is the name of the rule about what a proxy or group serves; empty for none.
 	RoutingRule string `json:"routingRuleName,omitempty"`
+	// MovedAt is when a proxy's remote URL was last changed, in milliseconds since 1970; zero for never. Update sets it.
+	MovedAt int64 `json:"movedAt,omitempty"`
 }
 
 // Storage says where a repository keeps its bytes and who may overwrite them.

@@ -27,13 +27,15 @@ type fetches struct {
 	lifetime context.Context
 	running  sync.WaitGroup
 
-	mu   sync.Mutex
-	open map[place]*fetch
+	mu    sync.Mutex
+	open  map[place]*fetch
+	peeks map[place]*peek
 }
 
 // fetch is a request to upstream, and what has come of it. It goes on when the client leaves that it was begun for.
 type fetch struct {
-	// invalidations is how many there had been when it began.
+	// began is when it did, invalidations how many there had been then.
+	began         time.Time
 	invalidations int64
 	// cancel ends it; shared tells that more than one wait for it. Both are under the lock of fetches.
 	cancel context.CancelFunc
@@ -65,7 +67,7 @@ const tail = 32 << 10
 const attemptsOfBody = 3
 
 func newFetches(lifetime context.Context) *fetches {
-	return &fetches{lifetime: lifetime, open: map[place]*fetch{}}
+	return &fetches{lifetime: lifetime, open: map[place]*fetch{}, peeks: map[place]*peek{}}
 }
 
 func (s *fetches) underWay(p place) bool {
@@ -85,12 +87,16 @@ func (s *fetches) start(ctx context.Context, r *Repository, route format.Route, 
 		return f
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	f := &fetch{invalidations: invalidations, cancel: cancel, changed: make(chan struct{}), length: -1}
+	f := &fetch{began: time.Now(), invalidations: invalidations, cancel: cancel, changed: make(chan struct{}), length: -1}
 	s.open[p] = f
 	s.running.Go(func() {
 		defer cancel()
 		defer context.AfterFunc(s.lifetime, cancel)()
-		asset, err := r.fetch(ctx, route, stale, f)
+		// A fetch may have ended since the caller looked.
+		asset, known, err := r.meanwhile(ctx, route, stale)
+		if !known {
+			asset, err = r.fetch(ctx, route, stale, f)
+		}
 		// Who comes from now on finds the asset in the database.
 		s.mu.Lock()
 		if s.open[p] == f {
@@ -100,6 +106,21 @@ func (s *fetches) start(ctx context.Context, r *Repository, route format.Route, 
 		f.end(asset, err)
 	})
 	return f
+}
+
+// meanwhile is what came of another fetch after the caller of start found the stale copy, or none; known tells that there is such.
+func (r *Repository) meanwhile(ctx context.Context, route format.Route, stale *content.Asset) (a content.Asset, known bool, err error) {
+	a, err = r.asset(ctx, route.Path)
+	switch {
+	case err == nil && stale == nil:
+		return a, r.fresh(route, a), nil
+	case err == nil:
+		return a, a.Origin != nil && a.Origin.CheckedAt.After(stale.Origin.CheckedAt) && a.Origin.CheckedAt.UnixMilli() > r.invalidated.Load(), nil
+	case errs.Is(err, errs.NotFound) && stale == nil:
+		err = r.upstream.absent.at(route.Path)
+		return a, err != nil, err
+	}
+	return a, false, nil // whatever it is, it is met again
 }
 
 // abandon ends a fetch that nobody but the caller waits for.
@@ -157,7 +178,7 @@ func (f *fetch) wait(ctx context.Context) (content.Asset, error) {
 func (r *Repository) fetch(ctx context.Context, route format.Route, stale *content.Asset, f *fetch) (content.Asset, error) {
 	a, err := r.refresh(ctx, route, stale, f)
 	if err != nil && !errs.Is(err, errs.NotFound) {
-		r.manager.log.Warn("nothing could be had from upstream", "repo", r.Name(), "path", route.Path, "err", err)
+		r.manager.log.Warn("nothing could be had from upstream: "+failing(err), "repo", r.Name(), "path", route.Path, "err", err)
 	}
 	if r.invalidations.Load() != f.invalidations {
 		// What upstream said before an invalidation does not hold after it.
@@ -167,10 +188,11 @@ func (r *Repository) fetch(ctx context.Context, route format.Route, stale *conte
 	case err == nil:
 		r.upstream.absent.remove(route.Path)
 	case errs.Is(err, errs.NotFound):
-		r.learn(route, err)
-		if stale != nil {
-			// What upstream has no longer is kept, and not asked for again at once.
-			_ = r.checked(ctx, *stale, *stale.Origin)
+		if stale == nil {
+			r.learn(route, err)
+		} else {
+			// What upstream has no longer is kept, and asked for again when it is too old again.
+			_ = r.checked(ctx, *stale, r.origin(*stale))
 		}
 	}
 	return a, err
@@ -181,10 +203,10 @@ func (r *Repository) refresh(ctx context.Context, route format.Route, stale *con
 		if same, err := r.compare(ctx, route, *stale); err != nil {
 			return content.Asset{}, err
 		} else if same {
-			return r.confirmed(ctx, *stale, *stale.Origin)
+			return r.confirmed(ctx, *stale, r.origin(*stale))
 		}
 	}
-	res, url, err := r.askAround(ctx, http.MethodGet, route, validators(stale))
+	res, url, err := r.askAround(ctx, http.MethodGet, route, r.validators(stale))
 	if err != nil {
 		return content.Asset{}, err
 	}
@@ -192,7 +214,7 @@ func (r *Repository) refresh(ctx context.Context, route format.Route, stale *con
 	if stale != nil && res.StatusCode == http.StatusNotModified {
 		origin := originOf(res.Header)
 		if origin.ETag == "" && origin.Modified == "" {
-			origin = *stale.Origin
+			origin = r.origin(*stale)
 		}
 		return r.confirmed(ctx, *stale, origin)
 	}

@@ -300,12 +300,19 @@ func (m *Manager) Update(ctx context.Context, c Config) error {
 		return err
 	}
 	r.invalidated, r.invalidations = old.invalidated, old.invalidations
+	moved := r.moves(old)
+	if moved {
+		r.invalidations.Add(1) // what is being fetched is from elsewhere
+	}
 	err = m.change(r, func() error {
-		config, err := m.encode(r.config)
-		if err != nil {
-			return err
-		}
 		return m.db.Update(ctx, func(tx *store.Tx) error {
+			if err := r.move(tx, moved); err != nil {
+				return err
+			}
+			config, err := m.encode(r.config)
+			if err != nil {
+				return err
+			}
 			if err := tx.UpdateRepository(r.id, config); err != nil {
 				return err
 			}
@@ -315,8 +322,9 @@ func (m *Manager) Update(ctx context.Context, c Config) error {
 	if err != nil {
 		return err
 	}
-	if r.upstream != nil && old.config.Proxy.RemoteURL != r.config.Proxy.RemoteURL {
-		r.invalidations.Add(1) // what is still being fetched is from elsewhere
+	if moved {
+		r.invalidated.Store(r.config.MovedAt)
+		r.invalidations.Add(1) // by those, too, who still met the old configuration
 	}
 	old.retire()
 	return nil

@@ -244,7 +244,7 @@ func (q *asking) try(ctx context.Context, route format.Route) (content.Asset, er
 	switch {
 	case err == nil && route.Class == content.Immutable && r.fresh(route, a) && r.present(ctx, a.Blob) == nil:
 		return a, nil
-	case err == nil && a.Origin != nil && route.Class != content.Immutable:
+	case err == nil && a.Origin != nil && route.Class != content.Immutable && r.present(ctx, a.Blob) == nil:
 		stale = &a
 	case err != nil && !errs.Is(err, errs.NotFound):
 		return a, err
@@ -252,6 +252,7 @@ func (q *asking) try(ctx context.Context, route format.Route) (content.Asset, er
 	if absent := r.upstream.absent.at(route.Path); q.about && absent != nil {
 		return a, absent
 	}
+	r.upstream.absent.remove(route.Path) // it wants to know what upstream has now
 	f := r.manager.fetches.start(ctx, r, route, stale)
 	now, err := f.wait(ctx)
 	if ctx.Err() != nil {

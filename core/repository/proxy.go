@@ -199,37 +199,20 @@ func (x *exchange) findRemote(ctx context.Context, method string) (found, error)
 // findUpstream is findRemote for what upstream is to be asked for. stale is the copy that there is; nil for none.
 func (x *exchange) findUpstream(ctx context.Context, method string, stale *content.Asset) (found, error) {
 	r, route := x.repo, x.route
+	if stale != nil {
+		return x.findNewer(ctx, stale)
+	}
 	if absent := r.upstream.absent.at(route.Path); absent != nil {
-		return x.instead(stale, absent)
+		return found{}, r.refused(absent)
 	}
 	// What has no limit may be large: who asks for its size only is not given cause to fetch it.
-	if method == http.MethodHead && stale == nil && route.MaxSize == 0 && !x.manager.fetches.underWay(place{r.id, route.Path}) {
-		h, err := r.peek(ctx, route)
-		return found{x: x, header: h}, err
+	if method == http.MethodHead && route.MaxSize == 0 && !x.manager.fetches.underWay(place{r.id, route.Path}) {
+		h, err := x.manager.fetches.peek(ctx, r, route)
+		if !errors.Is(err, errHeadless) {
+			return found{x: x, header: h}, err
+		}
 	}
-	f := x.manager.fetches.start(ctx, r, route, stale)
-	if stale == nil {
-		return found{x: x, fetch: f}, nil
-	}
-	now, err := f.wait(ctx)
-	switch {
-	case err == nil:
-		return found{x: x, asset: now}, nil
-	case ctx.Err() != nil:
-		return found{}, err
-	}
-	return x.instead(stale, err)
-}
-
-// instead is the stale copy in place of an error, whatever upstream did: what was right yesterday is better than nothing. An address that
-// must not be connected to is another matter: that is this server's configuration, which should be seen.
-func (x *exchange) instead(stale *content.Asset, err error) (found, error) {
-	var e *remote.Error
-	if stale == nil || errors.As(err, &e) && e.Kind == remote.Refused {
-		return found{}, x.repo.refused(err)
-	}
-	x.manager.log.Warn("upstream can't be asked; a copy that is not fresh is served", "repo", x.repo.Name(), "path", x.route.Path, "err", err)
-	return found{x: x, asset: *stale, stale: true}, nil
+	return found{x: x, fetch: x.manager.fetches.start(ctx, r, route, nil)}, nil
 }
 
 // remoteDocument is the document that upstream has at the route, as it is kept.
@@ -312,8 +295,16 @@ func (x *exchange) keptDocument(ctx context.Context, path string) (format.Docume
 	return inner.wholeDocument(ctx)
 }
 
-// wholeDocument is the asset at the route's path, with all its bytes.
+// wholeDocument is the asset at the route's path, with all its bytes; if they are lost, with those that upstream has.
 func (x *exchange) wholeDocument(ctx context.Context) (format.Document, error) {
+	doc, err := x.oneDocument(ctx)
+	if errors.Is(err, errLost) {
+		doc, err = x.oneDocument(ctx)
+	}
+	return doc, err
+}
+
+func (x *exchange) oneDocument(ctx context.Context) (format.Document, error) {
 	f, err := x.findRemote(ctx, http.MethodGet)
 	if err != nil {
 		return format.Document{}, err
@@ -417,26 +408,6 @@ func (x *exchange) pages(ctx context.Context, l content.List) (content.Page, err
 	}
 }
 
-// peek asks upstream for the header of what is at the route.
-func (r *Repository) peek(ctx context.Context, route format.Route) (http.Header, error) {
-	res, _, err := r.askAround(ctx, http.MethodHead, route, nil)
-	if err != nil {
-		return nil, r.refused(err)
-	}
-	defer res.Body.Close()
-	if err := r.answered(res); err != nil {
-		r.learn(route, err)
-		return nil, err
-	}
-	h := http.Header{}
-	for _, name := range []string{"Content-Type", "Content-Length", "Last-Modified"} {
-		if v := res.Header.Get(name); v != "" {
-			h.Set(name, v)
-		}
-	}
-	return h, nil
-}
-
 // learn remembers that upstream does not have something.
 func (r *Repository) learn(route format.Route, err error) {
 	if errs.Is(err, errs.NotFound) && !outage(err) {
@@ -445,16 +416,17 @@ func (r *Repository) learn(route format.Route, err error) {
 }
 
 // validators are the header fields by which upstream is asked for what it has only if that is not the asset.
-func validators(a *content.Asset) http.Header {
+func (r *Repository) validators(a *content.Asset) http.Header {
 	h := http.Header{}
-	if a == nil || a.Origin == nil {
+	if a == nil {
 		return h
 	}
-	if a.Origin.ETag != "" {
-		h.Set("If-None-Match", a.Origin.ETag)
+	origin := r.origin(*a)
+	if origin.ETag != "" {
+		h.Set("If-None-Match", origin.ETag)
 	}
-	if a.Origin.Modified != "" {
-		h.Set("If-Modified-Since", a.Origin.Modified)
+	if origin.Modified != "" {
+		h.Set("If-Modified-Since", origin.Modified)
 	}
 	return h
 }

@@ -22,11 +22,7 @@ import (
 // serveAsset answers a GET or HEAD for what is at the route's path.
 func (x *exchange) serveAsset(w http.ResponseWriter, r *http.Request) error {
 	if x.repo.config.Type != Hosted {
-		f, err := x.find(r.Context(), r.Method)
-		if err != nil {
-			return err
-		}
-		return f.serve(w, r)
+		return x.serveFindable(w, r)
 	}
 	a, err := x.Asset(r.Context(), x.route.Path)
 	if errs.Is(err, errs.NotFound) && len(x.route.Index) > 0 {
@@ -38,6 +34,22 @@ func (x *exchange) serveAsset(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return x.serveStored(w, r, a)
+}
+
+// serveFindable answers a GET or HEAD with what a proxy or group can have. What has lost its bytes is looked for once more: it doesn't
+// count as kept any more.
+func (x *exchange) serveFindable(w http.ResponseWriter, r *http.Request) error {
+	for again := true; ; again = false {
+		f, err := x.find(r.Context(), r.Method)
+		if err == nil {
+			err = f.serve(w, r)
+		}
+		if !again || !errors.Is(err, errLost) {
+			return err
+		}
+		delete(w.Header(), "Age")
+		delete(w.Header(), "Warning")
+	}
 }
 
 // serveStored answers a GET or HEAD with an asset.
@@ -182,11 +194,14 @@ func (r *Repository) lost(a content.Asset) error {
 	return assetNotFound(nil)
 }
 
+// errLost is in the NotFound error of the one who found out that an asset's bytes are not there.
+var errLost = errors.New("its bytes are lost")
+
 func assetNotFound(cause error) error { return errs.Wrap(errs.NotFound, cause, "asset not found") }
 
 // confirm keeps an asset from garbage collection for a while: a client is about to be told that it is there.
 func (x *exchange) confirm(ctx context.Context, a content.Asset) (content.Asset, error) {
-	if x.route.Class == content.Immutable {
+	if x.route.Class == content.Immutable || x.repo.upstream != nil {
 		if err := x.repo.present(ctx, a.Blob); err != nil {
 			return a, err
 		}
@@ -284,7 +299,7 @@ func (r *Repository) suspect(ctx context.Context, b content.Blob, cause error) e
 		r.manager.log.Error("blob is damaged; the next upload of the same bytes mends it", "repo", r.Name(),
 			"digest", "sha256:"+b.SHA256, "key", b.Key, "err", cause)
 	}
-	return assetNotFound(cause)
+	return assetNotFound(fmt.Errorf("%w: %w", errLost, cause))
 }
 
 // small returns the bytes of an asset that is small enough to be kept in memory.

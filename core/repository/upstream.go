@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/repomgr/repomgr/core/content"
 	"github.com/repomgr/repomgr/core/errs"
 	"github.com/repomgr/repomgr/core/remote"
 	"github.com/repomgr/repomgr/core/store"
@@ -55,6 +56,32 @@ func (m *Manager) Invalidate(ctx context.Context, name string) error {
 		leaf.upstream.absent.clear()
 	}
 	return nil
+}
+
+// moves tells whether the repository has another upstream server than the old one, which it takes the place of.
+func (r *Repository) moves(old *Repository) bool {
+	r.config.MovedAt = old.config.MovedAt
+	return r.upstream != nil && old.config.Proxy.RemoteURL != r.config.Proxy.RemoteURL
+}
+
+// move makes all stale that the repository keeps from another upstream server.
+func (r *Repository) move(tx *store.Tx, moved bool) (err error) {
+	if moved {
+		r.config.MovedAt, err = tx.InvalidateRepository(r.id)
+	}
+	return err
+}
+
+// origin is what upstream said about its bytes when they were last found to be the asset's. What another server said before the remote
+// URL was changed means nothing to this one.
+func (r *Repository) origin(a content.Asset) content.Origin {
+	switch {
+	case a.Origin == nil:
+		return content.Origin{}
+	case a.Origin.CheckedAt.UnixMilli() <= r.config.MovedAt:
+		return content.Origin{CheckedAt: a.Origin.CheckedAt}
+	}
+	return *a.Origin
 }
 
 // retire ends what a repository has of its own when it is replaced or gone. Requests that have begun go on.

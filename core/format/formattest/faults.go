@@ -104,6 +104,7 @@ var faults = []fault{
 	{name: "redirects to itself", spoil: redirect(func(r *http.Request) string { return r.URL.Path })},
 	{name: "redirects on and on", spoil: redirect(func(r *http.Request) string { return r.URL.Path + "?" + r.URL.RawQuery + "x" })},
 	{name: "redirects to nobody", spoil: redirect(func(*http.Request) string { return "http://127.0.0.1:1/" })},
+	{name: "redirects to what is refused", spoil: redirect(func(*http.Request) string { return "http://169.254.169.254/" })},
 	{name: "redirects to what is no URL", spoil: spoilStatus(302, "Location", "http://[:x/")},
 	{name: "never answers", spoil: func(_ http.ResponseWriter, r *http.Request, _ *httptest.ResponseRecorder) bool {
 		<-r.Context().Done()
