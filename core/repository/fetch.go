@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
@@ -327,45 +326,34 @@ func (x *exchange) pump(ctx context.Context, route format.Route, res *http.Respo
 		size = n
 		f.update(func() { f.size = n })
 	}
-	body := res.Body
+	length, end, body := res.ContentLength, res.ContentLength, io.Reader(res.Body)
 	for attempt := 1; ; attempt++ {
 		err := stage.Append(ctx, body, grown)
 		switch {
-		case err == nil && (res.ContentLength < 0 || size == res.ContentLength):
+		case err == nil && (end < 0 || size == end && end == length):
 			return nil
-		case err == nil:
-			return wrong(fmt.Errorf("%d bytes came of %d", size, res.ContentLength))
+		case err == nil && size != end:
+			return wrong(fmt.Errorf("%d bytes came of %d", size, end))
 		}
 		var broken *remote.Error
-		if !errors.As(err, &broken) || attempt == attemptsOfBody || ctx.Err() != nil {
+		if err != nil && !errors.As(err, &broken) || ctx.Err() != nil {
 			return err
 		}
-		rest, again := x.rest(ctx, route, res, size)
+		if err == nil { // a part, as was said
+			err = wrong(fmt.Errorf("%d bytes came of %d", size, length))
+		}
+		if attempt == attemptsOfBody {
+			return err
+		}
+		more, again := x.rest(ctx, route, res, size, length)
 		if again != nil {
 			return errors.Join(err, again)
 		}
-		defer rest.Close()
-		body = rest
+		defer more.Close()
+		body, end = more, more.end
+		if length < 0 {
+			length = more.total
+			f.update(func() { f.length = length })
+		}
 	}
-}
-
-// rest asks for the bytes from offset on, of the same representation (RFC 9110 section 13.1.5).
-func (x *exchange) rest(ctx context.Context, route format.Route, res *http.Response, offset int64) (io.ReadCloser, error) {
-	h := http.Header{"Range": {"bytes=" + strconv.FormatInt(offset, 10) + "-"}}
-	switch etag := res.Header.Get("ETag"); {
-	case len(etag) > 0 && etag[0] == '"':
-		h.Set("If-Range", etag)
-	case route.Expect == "":
-		return nil, errors.New("upstream's bytes can't be asked for in parts")
-	}
-	part, err := x.again(ctx, route, h)
-	if err != nil {
-		return nil, err
-	}
-	start := "bytes " + strconv.FormatInt(offset, 10) + "-"
-	if got := part.Header.Get("Content-Range"); part.StatusCode != http.StatusPartialContent || len(got) < len(start) || got[:len(start)] != start {
-		part.Body.Close()
-		return nil, fmt.Errorf("upstream answers a request for the rest with status %d and Content-Range %.100q", part.StatusCode, got)
-	}
-	return part.Body, nil
 }

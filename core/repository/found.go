@@ -91,7 +91,7 @@ func (x *exchange) serveFetch(w http.ResponseWriter, r *http.Request, f *fetch) 
 		return x.serveStored(w, r, a)
 	}
 	defer in.Close()
-	g := &growing{fetch: f, in: in, request: r}
+	g := &growing{fetch: f, in: in, request: r, length: length}
 	if r.Method != http.MethodHead {
 		// An error that comes before the first byte is told as one.
 		if err := f.await(ctx, func() bool { return f.available(1) || f.complete || f.done }); err != nil {
@@ -169,7 +169,9 @@ type growing struct {
 	fetch   *fetch
 	in      blobstore.Reader
 	request *http.Request
-	at      int64
+	// length is how many bytes there will be; -1 when it was not known when the request came.
+	length int64
+	at     int64
 	// err is why it ended early.
 	err error
 }
@@ -210,7 +212,7 @@ func (g *growing) Seek(offset int64, whence int) (int64, error) {
 	case io.SeekCurrent:
 		offset += g.at
 	case io.SeekEnd:
-		offset += g.fetch.length
+		offset += g.length
 	}
 	g.at = offset
 	return offset, nil
