@@ -285,6 +285,10 @@ func wrong(err error) error {
 
 // take stores what may be large, and lets clients have it as it comes.
 func (x *exchange) take(ctx context.Context, route format.Route, res *http.Response, f *fetch) (content.Asset, error) {
+	body, err := x.plausible(route, res.Body)
+	if err != nil {
+		return content.Asset{}, err
+	}
 	stage, err := x.repo.store.Stage(ctx, x.algorithms(route)...)
 	if err != nil {
 		return content.Asset{}, err
@@ -295,7 +299,7 @@ func (x *exchange) take(ctx context.Context, route format.Route, res *http.Respo
 		f.stage, f.length, f.contentType = stage, length, route.ContentType
 		f.modified, _ = http.ParseTime(res.Header.Get("Last-Modified"))
 	})
-	if err := x.pump(ctx, route, res, stage, f); err != nil {
+	if err := x.pump(ctx, route, res, body, stage, f); err != nil {
 		return content.Asset{}, err
 	}
 	if err := verify(route, stage.Digests()); err != nil {
@@ -319,14 +323,14 @@ func (x *exchange) take(ctx context.Context, route format.Route, res *http.Respo
 	return assets[0], nil
 }
 
-// pump moves upstream's bytes to the stage. When they break off, the rest is asked for.
-func (x *exchange) pump(ctx context.Context, route format.Route, res *http.Response, stage blobstore.Stage, f *fetch) error {
+// pump moves body, which is upstream's answer res, to the stage. When it breaks off, the rest is asked for.
+func (x *exchange) pump(ctx context.Context, route format.Route, res *http.Response, body io.Reader, stage blobstore.Stage, f *fetch) error {
 	var size int64
 	grown := func(n int64) {
 		size = n
 		f.update(func() { f.size = n })
 	}
-	length, end, body := res.ContentLength, res.ContentLength, io.Reader(res.Body)
+	length, end := res.ContentLength, res.ContentLength
 	for attempt := 1; ; attempt++ {
 		err := stage.Append(ctx, body, grown)
 		switch {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -33,11 +34,16 @@ func newProxy(t *testing.T, up *httptest.Server, change func(*repository.Config)
 	}
 }
 
+// fetchFrom makes a request to the repository "test", or to the one that the path names after "/../".
 func fetchFrom(t *testing.T, front *httptest.Server, method, path string, header ...string) (*http.Response, []byte, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, method, front.URL+"/repository/"+repositoryName+path, nil)
+	path, other := strings.CutPrefix(path, "/../")
+	if !other {
+		path = repositoryName + path
+	}
+	r, err := http.NewRequestWithContext(ctx, method, front.URL+"/repository/"+path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
