@@ -127,6 +127,23 @@ func (f *fetch) end(a content.Asset, err error) {
 	f.update(func() { f.asset, f.err, f.done = a, err, true })
 }
 
+// begun tells whether clients may have some of the bytes.
+func (f *fetch) begun() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.available(1)
+}
+
+// restart forgets what has come, unless clients may have some of it.
+func (f *fetch) restart() (ok bool) {
+	f.update(func() {
+		if ok = !f.available(1); ok {
+			f.stage, f.size, f.length = nil, 0, -1
+		}
+	})
+	return ok
+}
+
 // await waits until what it is told to wait for is so. It reads the fetch under its lock.
 func (f *fetch) await(ctx context.Context, so func() bool) error {
 	for {
@@ -175,7 +192,24 @@ func (r *Repository) fetch(ctx context.Context, route format.Route, stale *conte
 	return a, err
 }
 
+// refresh is fetch without what is learned from it. When a body breaks off of which no client has a byte yet, it asks anew, as for a
+// connection that fails before there is an answer.
 func (r *Repository) refresh(ctx context.Context, route format.Route, stale *content.Asset, f *fetch) (content.Asset, error) {
+	for n := 1; ; n++ {
+		a, err := r.refreshOnce(ctx, route, stale, f)
+		if err == nil || !brokeOff(err) || !f.restart() || !r.upstream.client.Again(ctx, n) {
+			return a, err
+		}
+	}
+}
+
+// brokeOff tells whether an error is that of a body that ended early, or came no further.
+func brokeOff(err error) bool {
+	var e *remote.Error
+	return errors.As(err, &e) && (e.Kind == remote.Truncated || e.Kind == remote.Stalled)
+}
+
+func (r *Repository) refreshOnce(ctx context.Context, route format.Route, stale *content.Asset, f *fetch) (content.Asset, error) {
 	if stale != nil && r.plugin.comparer != nil && route.Class != content.Index {
 		if same, err := r.compare(ctx, route, *stale); err != nil {
 			return content.Asset{}, err
@@ -346,7 +380,7 @@ func (x *exchange) pump(ctx context.Context, route format.Route, res *http.Respo
 		if err == nil { // a part, as was said
 			err = wrong(fmt.Errorf("%d bytes came of %d", size, length))
 		}
-		if attempt == attemptsOfBody {
+		if attempt == attemptsOfBody || !f.begun() {
 			return err
 		}
 		more, again := x.rest(ctx, route, res, size, length)
