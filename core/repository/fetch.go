@@ -28,15 +28,23 @@ type fetches struct {
 
 	mu   sync.Mutex
 	open map[place]*fetch
+	// left are those that nobody waits for, by the repository's id, the ones first that were left first.
+	left map[int64][]*fetch
 }
 
 // fetch is a request to upstream, and what has come of it. It goes on when the client leaves that it was begun for.
 type fetch struct {
 	// invalidations is how many there had been when it began.
 	invalidations int64
-	// cancel ends it; shared tells that more than one wait for it. Both are under the lock of fetches.
-	cancel context.CancelFunc
-	shared bool
+	// place is where it belongs.
+	place place
+	// cancel ends it.
+	cancel context.CancelCauseFunc
+	// shared tells that more than one have waited for it; waiting are those who do, each with what ends the watch over its context, by
+	// a number that joined counts. They are under the lock of fetches.
+	shared  bool
+	waiting map[int]func() bool
+	joined  int
 
 	mu sync.Mutex
 	// changed is closed, and replaced, when one of the following changes.
@@ -64,7 +72,7 @@ const tail = 32 << 10
 const attemptsOfBody = 3
 
 func newFetches(lifetime context.Context) *fetches {
-	return &fetches{lifetime: lifetime, open: map[place]*fetch{}}
+	return &fetches{lifetime: lifetime, open: map[place]*fetch{}, left: map[int64][]*fetch{}}
 }
 
 func (s *fetches) underWay(p place) bool {
@@ -74,6 +82,7 @@ func (s *fetches) underWay(p place) bool {
 }
 
 // start returns the fetch of the route's path, which it begins if it isn't under way, or was begun before an invalidation. stale is the copy that there is; nil for none.
+// The caller waits for it until ctx ends.
 func (s *fetches) start(ctx context.Context, r *Repository, route format.Route, stale *content.Asset) *fetch {
 	p := place{r.id, route.Path}
 	s.mu.Lock()
@@ -81,20 +90,20 @@ func (s *fetches) start(ctx context.Context, r *Repository, route format.Route, 
 	invalidations := r.invalidations.Load()
 	if f := s.open[p]; f != nil && f.invalidations == invalidations {
 		f.shared = true
+		s.join(ctx, f)
 		return f
 	}
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	f := &fetch{invalidations: invalidations, cancel: cancel, changed: make(chan struct{}), length: -1}
+	own, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	f := &fetch{invalidations: invalidations, place: p, cancel: cancel, waiting: map[int]func() bool{}, changed: make(chan struct{}), length: -1}
 	s.open[p] = f
+	s.join(ctx, f)
 	s.running.Go(func() {
-		defer cancel()
-		defer context.AfterFunc(s.lifetime, cancel)()
-		asset, err := r.fetch(ctx, route, stale, f)
+		defer cancel(nil)
+		defer context.AfterFunc(s.lifetime, func() { cancel(nil) })()
+		asset, err := r.fetch(own, route, stale, f)
 		// Who comes from now on finds the asset in the database.
 		s.mu.Lock()
-		if s.open[p] == f {
-			delete(s.open, p)
-		}
+		s.settle(f)
 		s.mu.Unlock()
 		f.end(asset, err)
 	})
@@ -102,16 +111,14 @@ func (s *fetches) start(ctx context.Context, r *Repository, route format.Route, 
 }
 
 // abandon ends a fetch that nobody but the caller waits for.
-func (s *fetches) abandon(p place, f *fetch) {
+func (s *fetches) abandon(f *fetch) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if f.shared {
 		return
 	}
-	f.cancel()
-	if s.open[p] == f {
-		delete(s.open, p) // who comes now begins anew
-	}
+	f.cancel(nil)
+	s.forget(f)
 }
 
 // update changes the fetch, and tells those who wait.
