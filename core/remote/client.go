@@ -155,6 +155,11 @@ func (c *Client) try(ctx context.Context, req Request, start *url.URL, retries i
 	}
 }
 
+// Again tells whether a GET whose answer's body broke off may be made anew, for the nth time, and makes the pause before it.
+func (c *Client) Again(ctx context.Context, n int) bool {
+	return n <= c.reach().retries && c.pause(ctx, pauseBefore(n, 0)) == nil
+}
+
 // attempt makes a request once, with all its redirects.
 func (c *Client) attempt(ctx context.Context, req Request, start *url.URL, o *outcome) (*http.Response, error) {
 	t := c.newTrail(start)

@@ -45,6 +45,9 @@ func (r *Repository) askOnce(ctx context.Context, req remote.Request, limit int6
 	if err := r.answered(res); err != nil {
 		return format.Document{}, err
 	}
+	if err := coded(res.Header, format.Route{}); err != nil {
+		return format.Document{}, err
+	}
 	body, err := io.ReadAll(io.LimitReader(res.Body, limit+1))
 	if err != nil {
 		return format.Document{}, r.refused(err)

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
@@ -30,6 +29,8 @@ type fetches struct {
 	mu    sync.Mutex
 	open  map[place]*fetch
 	peeks map[place]*peek
+	// left are those that nobody waits for, by the repository's id, the ones first that were left first.
+	left map[int64][]*fetch
 }
 
 // fetch is a request to upstream, and what has come of it. It goes on when the client leaves that it was begun for.
@@ -37,9 +38,15 @@ type fetch struct {
 	// began is when it did, invalidations how many there had been then.
 	began         time.Time
 	invalidations int64
-	// cancel ends it; shared tells that more than one wait for it. Both are under the lock of fetches.
-	cancel context.CancelFunc
-	shared bool
+	// place is where it belongs.
+	place place
+	// cancel ends it.
+	cancel context.CancelCauseFunc
+	// shared tells that more than one have waited for it; waiting are those who do, each with what ends the watch over its context, by
+	// a number that joined counts. They are under the lock of fetches.
+	shared  bool
+	waiting map[int]func() bool
+	joined  int
 
 	mu sync.Mutex
 	// changed is closed, and replaced, when one of the following changes.
@@ -67,7 +74,7 @@ const tail = 32 << 10
 const attemptsOfBody = 3
 
 func newFetches(lifetime context.Context) *fetches {
-	return &fetches{lifetime: lifetime, open: map[place]*fetch{}, peeks: map[place]*peek{}}
+	return &fetches{lifetime: lifetime, open: map[place]*fetch{}, peeks: map[place]*peek{}, left: map[int64][]*fetch{}}
 }
 
 func (s *fetches) underWay(p place) bool {
@@ -77,6 +84,7 @@ func (s *fetches) underWay(p place) bool {
 }
 
 // start returns the fetch of the route's path, which it begins if it isn't under way, or was begun before an invalidation. stale is the copy that there is; nil for none.
+// The caller waits for it until ctx ends.
 func (s *fetches) start(ctx context.Context, r *Repository, route format.Route, stale *content.Asset) *fetch {
 	p := place{r.id, route.Path}
 	s.mu.Lock()
@@ -84,24 +92,24 @@ func (s *fetches) start(ctx context.Context, r *Repository, route format.Route, 
 	invalidations := r.invalidations.Load()
 	if f := s.open[p]; f != nil && f.invalidations == invalidations {
 		f.shared = true
+		s.join(ctx, f)
 		return f
 	}
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	f := &fetch{began: time.Now(), invalidations: invalidations, cancel: cancel, changed: make(chan struct{}), length: -1}
+	own, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	f := &fetch{began: time.Now(), invalidations: invalidations, place: p, cancel: cancel, waiting: map[int]func() bool{}, changed: make(chan struct{}), length: -1}
 	s.open[p] = f
+	s.join(ctx, f)
 	s.running.Go(func() {
-		defer cancel()
-		defer context.AfterFunc(s.lifetime, cancel)()
+		defer cancel(nil)
+		defer context.AfterFunc(s.lifetime, func() { cancel(nil) })()
 		// A fetch may have ended since the caller looked.
-		asset, known, err := r.meanwhile(ctx, route, stale)
+		asset, known, err := r.meanwhile(own, route, stale)
 		if !known {
-			asset, err = r.fetch(ctx, route, stale, f)
+			asset, err = r.fetch(own, route, stale, f)
 		}
 		// Who comes from now on finds the asset in the database.
 		s.mu.Lock()
-		if s.open[p] == f {
-			delete(s.open, p)
-		}
+		s.settle(f)
 		s.mu.Unlock()
 		f.end(asset, err)
 	})
@@ -124,16 +132,14 @@ func (r *Repository) meanwhile(ctx context.Context, route format.Route, stale *c
 }
 
 // abandon ends a fetch that nobody but the caller waits for.
-func (s *fetches) abandon(p place, f *fetch) {
+func (s *fetches) abandon(f *fetch) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if f.shared {
 		return
 	}
-	f.cancel()
-	if s.open[p] == f {
-		delete(s.open, p) // who comes now begins anew
-	}
+	f.cancel(nil)
+	s.forget(f)
 }
 
 // update changes the fetch, and tells those who wait.
@@ -147,6 +153,23 @@ func (f *fetch) update(change func()) {
 
 func (f *fetch) end(a content.Asset, err error) {
 	f.update(func() { f.asset, f.err, f.done = a, err, true })
+}
+
+// begun tells whether clients may have some of the bytes.
+func (f *fetch) begun() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.available(1)
+}
+
+// restart forgets what has come, unless clients may have some of it.
+func (f *fetch) restart() (ok bool) {
+	f.update(func() {
+		if ok = !f.available(1); ok {
+			f.stage, f.size, f.length = nil, 0, -1
+		}
+	})
+	return ok
 }
 
 // await waits until what it is told to wait for is so. It reads the fetch under its lock.
@@ -198,7 +221,24 @@ func (r *Repository) fetch(ctx context.Context, route format.Route, stale *conte
 	return a, err
 }
 
+// refresh is fetch without what is learned from it. When a body breaks off of which no client has a byte yet, it asks anew, as for a
+// connection that fails before there is an answer.
 func (r *Repository) refresh(ctx context.Context, route format.Route, stale *content.Asset, f *fetch) (content.Asset, error) {
+	for n := 1; ; n++ {
+		a, err := r.refreshOnce(ctx, route, stale, f)
+		if err == nil || !brokeOff(err) || !f.restart() || !r.upstream.client.Again(ctx, n) {
+			return a, err
+		}
+	}
+}
+
+// brokeOff tells whether an error is that of a body that ended early, or came no further.
+func brokeOff(err error) bool {
+	var e *remote.Error
+	return errors.As(err, &e) && (e.Kind == remote.Truncated || e.Kind == remote.Stalled)
+}
+
+func (r *Repository) refreshOnce(ctx context.Context, route format.Route, stale *content.Asset, f *fetch) (content.Asset, error) {
 	if stale != nil && r.plugin.comparer != nil && route.Class != content.Index {
 		if same, err := r.compare(ctx, route, *stale); err != nil {
 			return content.Asset{}, err
@@ -219,6 +259,9 @@ func (r *Repository) refresh(ctx context.Context, route format.Route, stale *con
 		return r.confirmed(ctx, *stale, origin)
 	}
 	if err := r.answered(res); err != nil {
+		return content.Asset{}, err
+	}
+	if err := coded(res.Header, route); err != nil {
 		return content.Asset{}, err
 	}
 	if route.ContentType == "" {
@@ -305,6 +348,10 @@ func wrong(err error) error {
 
 // take stores what may be large, and lets clients have it as it comes.
 func (x *exchange) take(ctx context.Context, route format.Route, res *http.Response, f *fetch) (content.Asset, error) {
+	body, err := x.plausible(route, res.Body)
+	if err != nil {
+		return content.Asset{}, err
+	}
 	stage, err := x.repo.store.Stage(ctx, x.algorithms(route)...)
 	if err != nil {
 		return content.Asset{}, err
@@ -315,7 +362,7 @@ func (x *exchange) take(ctx context.Context, route format.Route, res *http.Respo
 		f.stage, f.length, f.contentType = stage, length, route.ContentType
 		f.modified, _ = http.ParseTime(res.Header.Get("Last-Modified"))
 	})
-	if err := x.pump(ctx, route, res, stage, f); err != nil {
+	if err := x.pump(ctx, route, res, body, stage, f); err != nil {
 		return content.Asset{}, err
 	}
 	if err := verify(route, stage.Digests()); err != nil {
@@ -339,52 +386,41 @@ func (x *exchange) take(ctx context.Context, route format.Route, res *http.Respo
 	return assets[0], nil
 }
 
-// pump moves upstream's bytes to the stage. When they break off, the rest is asked for.
-func (x *exchange) pump(ctx context.Context, route format.Route, res *http.Response, stage blobstore.Stage, f *fetch) error {
+// pump moves body, which is upstream's answer res, to the stage. When it breaks off, the rest is asked for.
+func (x *exchange) pump(ctx context.Context, route format.Route, res *http.Response, body io.Reader, stage blobstore.Stage, f *fetch) error {
 	var size int64
 	grown := func(n int64) {
 		size = n
 		f.update(func() { f.size = n })
 	}
-	body := res.Body
+	length, end := res.ContentLength, res.ContentLength
 	for attempt := 1; ; attempt++ {
 		err := stage.Append(ctx, body, grown)
 		switch {
-		case err == nil && (res.ContentLength < 0 || size == res.ContentLength):
+		case err == nil && (end < 0 || size == end && end == length):
 			return nil
-		case err == nil:
-			return wrong(fmt.Errorf("%d bytes came of %d", size, res.ContentLength))
+		case err == nil && size != end:
+			return wrong(fmt.Errorf("%d bytes came of %d", size, end))
 		}
 		var broken *remote.Error
-		if !errors.As(err, &broken) || attempt == attemptsOfBody || ctx.Err() != nil {
+		if err != nil && !errors.As(err, &broken) || ctx.Err() != nil {
 			return err
 		}
-		rest, again := x.rest(ctx, route, res, size)
+		if err == nil { // a part, as was said
+			err = wrong(fmt.Errorf("%d bytes came of %d", size, length))
+		}
+		if attempt == attemptsOfBody || !f.begun() {
+			return err
+		}
+		more, again := x.rest(ctx, route, res, size, length)
 		if again != nil {
 			return errors.Join(err, again)
 		}
-		defer rest.Close()
-		body = rest
+		defer more.Close()
+		body, end = more, more.end
+		if length < 0 {
+			length = more.total
+			f.update(func() { f.length = length })
+		}
 	}
-}
-
-// rest asks for the bytes from offset on, of the same representation (RFC 9110 section 13.1.5).
-func (x *exchange) rest(ctx context.Context, route format.Route, res *http.Response, offset int64) (io.ReadCloser, error) {
-	h := http.Header{"Range": {"bytes=" + strconv.FormatInt(offset, 10) + "-"}}
-	switch etag := res.Header.Get("ETag"); {
-	case len(etag) > 0 && etag[0] == '"':
-		h.Set("If-Range", etag)
-	case route.Expect == "":
-		return nil, errors.New("upstream's bytes can't be asked for in parts")
-	}
-	part, err := x.again(ctx, route, h)
-	if err != nil {
-		return nil, err
-	}
-	start := "bytes " + strconv.FormatInt(offset, 10) + "-"
-	if got := part.Header.Get("Content-Range"); part.StatusCode != http.StatusPartialContent || len(got) < len(start) || got[:len(start)] != start {
-		part.Body.Close()
-		return nil, fmt.Errorf("upstream answers a request for the rest with status %d and Content-Range %.100q", part.StatusCode, got)
-	}
-	return part.Body, nil
 }

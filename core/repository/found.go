@@ -67,58 +67,43 @@ func (f found) serve(w http.ResponseWriter, r *http.Request) error {
 
 // serveFetch answers with what is coming in: as it comes, or, where it has to be looked into first, when it is there.
 func (x *exchange) serveFetch(w http.ResponseWriter, r *http.Request, f *fetch) error {
-	ctx := r.Context()
-	if err := f.await(ctx, func() bool { return f.done || f.stage != nil }); err != nil {
+	var stage blobstore.Stage
+	var length int64
+	var contentType string
+	var modified time.Time
+	var ended bool
+	err := f.await(r.Context(), func() bool {
+		stage, length, contentType, modified, ended = f.stage, f.length, f.contentType, f.modified, f.complete || f.done
+		// An error that comes before the first byte is told as one.
+		return ended || f.available(1) || stage != nil && r.Method == http.MethodHead
+	})
+	if err != nil {
 		return err
 	}
-	f.mu.Lock()
-	stage, length, complete := f.stage, f.length, f.complete || f.done
-	f.mu.Unlock()
-	if complete || stage == nil || length < 0 && !plainGet(r) {
-		a, err := f.wait(ctx)
-		if err != nil {
-			return x.repo.refused(err)
-		}
-		return x.serveStored(w, r, a)
+	if ended || length < 0 && !growable(r) {
+		return x.serveFetched(w, r, f)
 	}
 	in, err := stage.Open()
 	if err != nil {
 		// It ended a moment ago.
-		a, err := f.wait(ctx)
-		if err != nil {
-			return x.repo.refused(err)
-		}
-		return x.serveStored(w, r, a)
+		return x.serveFetched(w, r, f)
 	}
 	defer in.Close()
-	g := &growing{fetch: f, in: in, request: r}
-	if r.Method != http.MethodHead {
-		// An error that comes before the first byte is told as one.
-		if err := f.await(ctx, func() bool { return f.available(1) || f.complete || f.done }); err != nil {
-			return err
-		}
-		if err := f.failed(); err != nil {
-			return x.repo.refused(err)
-		}
-		if f.whole() {
-			a, err := f.wait(ctx)
-			if err != nil {
-				return x.repo.refused(err)
-			}
-			return x.serveStored(w, r, a)
-		}
-	}
 	x.head(w.Header(), content.Asset{
-		Path: x.route.Path, Kind: x.route.Kind, Name: x.route.Name, Digest: x.route.Expect, ContentType: f.contentType, UpdatedAt: f.modified,
+		Path: x.route.Path, Kind: x.route.Kind, Name: x.route.Name, Digest: x.route.Expect, ContentType: contentType, UpdatedAt: modified,
 	})
 	if x.route.Expect == "" {
 		delete(w.Header(), "Etag") // nobody knows it yet
 	}
-	if length >= 0 && !plainGet(r) || r.Method == http.MethodHead {
+	if r.Method == http.MethodHead {
+		return serveHead(w, r, modified, length)
+	}
+	g := &growing{fetch: f, in: in, request: r, length: length}
+	if length >= 0 && !plainGet(r) {
 		if r, err = ranged(w.Header(), r, length); err != nil {
 			return err
 		}
-		http.ServeContent(w, r, "", f.modified, g)
+		http.ServeContent(w, r, "", modified, g)
 	} else {
 		if length >= 0 {
 			w.Header()["Content-Length"] = []string{strconv.FormatInt(length, 10)}
@@ -130,6 +115,35 @@ func (x *exchange) serveFetch(w http.ResponseWriter, r *http.Request, f *fetch) 
 		panic(http.ErrAbortHandler) // the client must not take this for all
 	}
 	return nil
+}
+
+// growable tells whether a request can be answered by a body of which nobody knows how long it will be. To HTTP/1.0 such a body
+// ends with the connection, so that a client would take one that breaks off for all.
+func growable(r *http.Request) bool {
+	return plainGet(r) && (r.ProtoAtLeast(1, 1) || r.Method == http.MethodHead)
+}
+
+// serveHead answers a HEAD for what is coming in; length is -1 as long as it is not known.
+func serveHead(w http.ResponseWriter, r *http.Request, modified time.Time, length int64) error {
+	if length < 0 {
+		w.WriteHeader(http.StatusOK)
+		return nil
+	}
+	r, err := ranged(w.Header(), r, length)
+	if err != nil {
+		return err
+	}
+	http.ServeContent(w, r, "", modified, &sized{size: length})
+	return nil
+}
+
+// serveFetched answers when a fetch has ended, from what is stored, with all that is known of it.
+func (x *exchange) serveFetched(w http.ResponseWriter, r *http.Request, f *fetch) error {
+	a, err := f.wait(r.Context())
+	if err != nil {
+		return x.repo.refused(err)
+	}
+	return x.serveStored(w, r, a)
 }
 
 // available tells whether a client may have n bytes. The lock is held.
@@ -147,13 +161,6 @@ func (f *fetch) readable() int64 {
 	return max(f.size-tail, 0)
 }
 
-// whole tells whether all has come: then it is answered from what is stored, with all that is known of it.
-func (f *fetch) whole() bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.complete
-}
-
 // failed is the error with which the fetch ended before its bytes were complete.
 func (f *fetch) failed() error {
 	f.mu.Lock()
@@ -169,7 +176,9 @@ type growing struct {
 	fetch   *fetch
 	in      blobstore.Reader
 	request *http.Request
-	at      int64
+	// length is how many bytes there will be; -1 when it was not known when the request came.
+	length int64
+	at     int64
 	// err is why it ended early.
 	err error
 }
@@ -210,7 +219,7 @@ func (g *growing) Seek(offset int64, whence int) (int64, error) {
 	case io.SeekCurrent:
 		offset += g.at
 	case io.SeekEnd:
-		offset += g.fetch.length
+		offset += g.length
 	}
 	g.at = offset
 	return offset, nil

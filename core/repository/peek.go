@@ -69,6 +69,9 @@ func (r *Repository) peek(ctx context.Context, route format.Route) (http.Header,
 		r.learn(route, err)
 		return nil, err
 	}
+	if err := coded(res.Header, route); err != nil {
+		return nil, err // as a GET will be
+	}
 	h := http.Header{}
 	for _, name := range []string{"Content-Type", "Content-Length", "Last-Modified"} {
 		if v := res.Header.Get(name); v != "" {

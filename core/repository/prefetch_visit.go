@@ -256,7 +256,7 @@ func (q *asking) try(ctx context.Context, route format.Route) (content.Asset, er
 	f := r.manager.fetches.start(ctx, r, route, stale)
 	now, err := f.wait(ctx)
 	if ctx.Err() != nil {
-		r.manager.fetches.abandon(place{r.id, route.Path}, f)
+		r.manager.fetches.abandon(f)
 		return now, ctx.Err()
 	}
 	if err != nil {

@@ -1,6 +1,7 @@
 package repository
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -57,4 +58,21 @@ func detect(open func() (io.ReadCloser, error)) (string, error) {
 		return "", err
 	}
 	return media.Detect(head[:n]), nil
+}
+
+// plausible checks, with strictContentTypeValidation, that the first bytes of upstream's can be of the type that the path's extension
+// names: once clients have them, it is too late. It returns a reader of all.
+func (x *exchange) plausible(route format.Route, body io.Reader) (io.Reader, error) {
+	if !x.repo.config.Storage.StrictContentTypeValidation {
+		return body, nil
+	}
+	head, err := io.ReadAll(io.LimitReader(body, media.SniffLen))
+	if err != nil {
+		return nil, err
+	}
+	open := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(head)), nil }
+	if err := x.fillTypes([]format.Record{{Path: route.Path}}, open); err != nil {
+		return nil, wrong(err)
+	}
+	return io.MultiReader(bytes.NewReader(head), body), nil
 }
