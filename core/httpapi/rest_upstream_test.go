@@ -142,6 +142,12 @@ func TestUpstream(t *testing.T) {
 	if s.Status != api.UpstreamStateStatus(remote.Available) || s.Reason != nil || s.LastSuccess == nil || s.RateLimit == nil || s.RateLimit.Remaining != "76;w=21600" {
 		t.Errorf("after a success: %+v", s)
 	}
+	up.status.Store(401)
+	w.want(t, 503, "", "GET", "/repository/mirror/b", "")
+	s = state()
+	if s.Status != api.UpstreamStateStatus(remote.Unavailable) || s.Reason == nil || s.BlockedUntil != nil {
+		t.Errorf("without access: %+v", s)
+	}
 	up.status.Store(500)
 	w.want(t, 503, "", "GET", "/repository/mirror/b", "")
 	s = state()
