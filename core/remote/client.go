@@ -102,7 +102,7 @@ func (c *Client) Close() {
 // OPTIONS are tried again after connections that failed before an answer, and after 502, 503 and 504.
 //
 // Errors are *Error, an *errs.Error if the request is wrong, or why ctx ended.
-func (c *Client) Do(ctx context.Context, req Request) (*http.Response, error) {
+func (c *Client) Do(ctx context.Context, req Request) (resp *http.Response, err error) {
 	if req.Method == "" {
 		req.Method = http.MethodGet
 	}
@@ -125,12 +125,15 @@ func (c *Client) Do(ctx context.Context, req Request) (*http.Response, error) {
 		return nil, err
 	}
 	o := outcome{ended: true} // in case the Authorizer panics
-	defer func() { c.health.settle(ctx, probe, o) }()
+	defer func() {
+		c.health.settle(ctx, probe, o)
+		err = c.health.told(err)
+	}()
 	retries := c.reach().retries
 	if probe {
 		retries = 0
 	}
-	resp, err := c.try(ctx, req, start, retries, &o)
+	resp, err = c.try(ctx, req, start, retries, &o)
 	o.ended = err != nil && ctx.Err() != nil
 	return resp, err
 }
@@ -257,7 +260,7 @@ func (o *outcome) delay(err error) {
 
 // verdict returns the error that a status is; nil if it is none.
 func (c *Client) verdict(t *trail, resp *http.Response) *Error {
-	e := &Error{Host: t.at.Host, Status: resp.StatusCode, RetryAfter: retryAfter(resp.Header.Get("Retry-After"), c.now())}
+	e := &Error{Host: t.at.Host, Status: resp.StatusCode, RetryAfter: min(retryAfter(resp.Header.Get("Retry-After"), c.now()), maxHold)}
 	switch {
 	case resp.StatusCode == http.StatusUnauthorized:
 		return c.unauthorized(t)

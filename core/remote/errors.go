@@ -66,7 +66,7 @@ type Error struct {
 	Host string
 	// Status is the HTTP status of the answer; zero if there was none.
 	Status int
-	// RetryAfter is how long the upstream should be left alone; zero says nothing.
+	// RetryAfter is how long the upstream should be left alone, and is: at most an hour. Zero says nothing.
 	RetryAfter time.Duration
 	// Elsewhere tells that the upstream led there, by a redirect or for a token.
 	Elsewhere bool

@@ -2,6 +2,7 @@ package remote
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"net/http"
 	"strconv"
@@ -49,7 +50,8 @@ func idempotent(method string) bool {
 func retryAfter(value string, now time.Time) time.Duration {
 	const longest = 10 * 365 * 24 * time.Hour
 	value = strings.TrimSpace(value)
-	if seconds, err := strconv.ParseInt(value, 10, 64); err == nil {
+	// What is beyond an int64 comes as the one next to it.
+	if seconds, err := strconv.ParseInt(value, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
 		switch {
 		case seconds <= 0:
 			return 0

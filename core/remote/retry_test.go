@@ -24,7 +24,8 @@ func TestRetryAfter(t *testing.T) {
 		{"1772366460", time.Minute},
 		{"1000000000", 0},
 		{"99999999999999999", 10 * 365 * 24 * time.Hour},
-		{"99999999999999999999999", 0},
+		{"99999999999999999999999", 10 * 365 * 24 * time.Hour},
+		{"-99999999999999999999999", 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.value, func(t *testing.T) {

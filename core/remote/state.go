@@ -183,6 +183,28 @@ func (h *health) fail(ctx context.Context, probe bool, err *Error) {
 	h.log.LogAttrs(ctx, slog.LevelWarn, "upstream blocked", slog.String("host", h.host), slog.Time("until", until), slog.Any("err", err))
 }
 
+// told is an error of a request with the time after which the upstream is asked again: callers would come too early, or too late, with what
+// it said itself.
+func (h *health) told(err error) error {
+	var e *Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	until := h.state.BlockedUntil
+	if h.state.NotBefore.After(until) {
+		until = h.state.NotBefore
+	}
+	after := max(min(e.RetryAfter, maxHold), until.Sub(h.now()))
+	if after == e.RetryAfter {
+		return err
+	}
+	known := *e // others may have the same
+	known.RetryAfter = after
+	return &known
+}
+
 // blockTime is how long the upstream is left alone after failing so many times in a row. Up to a tenth is taken away at random, so
 // that many proxies of one host don't ask all at once.
 func blockTime(streak int) time.Duration {

@@ -367,6 +367,50 @@ func TestRetryAfterLong(t *testing.T) {
 	}
 }
 
+// TestRetryAfterTold: callers are told to come again when the upstream is asked again.
+func TestRetryAfterTold(t *testing.T) {
+	for _, tt := range []struct {
+		name       string
+		auto       bool
+		status     int
+		after      string
+		first      time.Duration // told with the answer itself, up to a tenth less where the block is ours
+		ours, kept bool
+	}{
+		{"too many requests, for years", true, 429, "86400000", time.Hour, false, true},
+		{"too many requests, for longer than can be counted", true, 429, "99999999999999999999999", time.Hour, false, true},
+		{"too many requests", true, 429, "60", time.Minute, false, true},
+		{"down for years", true, 503, "86400000", time.Hour, false, true},
+		{"down for years, not blocked", false, 503, "86400000", time.Hour, false, true},
+		{"down", true, 503, "", firstBlock, true, true},
+		{"down for a moment", true, 500, "1", firstBlock, true, true},
+		{"down, not blocked", false, 503, "", 0, false, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			u, clock := newUpstream(t), newClock()
+			c := newClient(t, u.url, Config{AutoBlock: tt.auto, Connection: &Connection{Retries: ptr(0)}}, Options{Now: clock.now})
+			u.set(tt.status, tt.after)
+			for n := range 2 {
+				_, _, err := get(c, Request{})
+				var e *Error
+				if !errors.As(err, &e) || e.RetryAfter > tt.first || e.RetryAfter < tt.first*9/10 || !tt.ours && e.RetryAfter != tt.first {
+					t.Errorf("error %d: %+v, want %v", n+1, e, tt.first)
+				}
+			}
+			if asked := u.requests.Load(); tt.kept != (asked == 1) {
+				t.Errorf("upstream was asked %d times", asked)
+			}
+		})
+	}
+	t.Run("nobody there", func(t *testing.T) {
+		c := newClient(t, deadURL(t), noRetries(), Options{Now: newClock().now})
+		_, _, err := get(c, Request{})
+		if e := wantKind(t, err, Unreachable); e.RetryAfter < firstBlock*9/10 || e.RetryAfter > firstBlock {
+			t.Errorf("%v", e.RetryAfter)
+		}
+	})
+}
+
 func TestRateLimit(t *testing.T) {
 	clock := newClock()
 	var limited atomic.Bool

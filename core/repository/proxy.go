@@ -155,7 +155,7 @@ func (r *Repository) refused(err error) error {
 	case e.Kind == remote.Blocked, e.Kind == remote.Unauthorized, e.Kind == remote.ServerError, e.Kind == remote.Timeout:
 		return &errs.Error{Kind: errs.Unavailable, Message: "the upstream server of " + r.Name() + " can't be used: " + e.Kind.String(), RetryAfter: e.RetryAfter, Err: err}
 	}
-	return errs.Wrap(errs.BadGateway, err, "the upstream server of %s can't be used: %s", r.Name(), e.Kind)
+	return &errs.Error{Kind: errs.BadGateway, Message: "the upstream server of " + r.Name() + " can't be used: " + e.Kind.String(), RetryAfter: e.RetryAfter, Err: err}
 }
 
 // outage tells whether an error says nothing of what upstream has.

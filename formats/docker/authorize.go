@@ -236,7 +236,7 @@ func (a *authorizer) refusal(host string, res *http.Response, cred remote.Creden
 // retryAfter reads a Retry-After (RFC 9110 section 10.2.3); zero when it says nothing of the future.
 func retryAfter(value string, now time.Time) time.Duration {
 	const longest = 24 * 60 * 60
-	if seconds, err := strconv.Atoi(value); err == nil {
+	if seconds, err := strconv.Atoi(value); err == nil || errors.Is(err, strconv.ErrRange) { // which gives the number next to it
 		return time.Duration(min(max(seconds, 0), longest)) * time.Second
 	}
 	if date, err := http.ParseTime(value); err == nil {
