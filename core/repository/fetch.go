@@ -199,6 +199,9 @@ func (r *Repository) refresh(ctx context.Context, route format.Route, stale *con
 	if err := r.answered(res); err != nil {
 		return content.Asset{}, err
 	}
+	if err := r.isFile(route, res); err != nil {
+		return content.Asset{}, err
+	}
 	if route.ContentType == "" {
 		route.ContentType = res.Header.Get("Content-Type")
 	}

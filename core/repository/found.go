@@ -29,13 +29,19 @@ type found struct {
 func (x *exchange) find(ctx context.Context, method string) (found, error) {
 	switch x.repo.config.Type {
 	case Proxy:
-		x, err := x.canonical().forwarding()
+		asked, err := x.canonical().forwarding()
 		if err != nil {
 			return found{}, err
 		}
-		return x.findRemote(ctx, method)
+		if x.directory() && (asked.route.Source == nil || asked.route.Source.RawQuery == "") {
+			return x.findIndex(ctx, method)
+		}
+		return asked.findRemote(ctx, method)
 	case Group:
 		return x.findMember(ctx, method)
+	}
+	if x.directory() {
+		return x.findIndex(ctx, method)
 	}
 	a, err := x.Asset(ctx, x.route.Path)
 	return found{x: x, asset: a}, err

@@ -424,7 +424,10 @@ func (r *Repository) peek(ctx context.Context, route format.Route) (http.Header,
 		return nil, r.refused(err)
 	}
 	defer res.Body.Close()
-	if err := r.answered(res); err != nil {
+	if err = r.answered(res); err == nil {
+		err = r.isFile(route, res)
+	}
+	if err != nil {
 		r.learn(route, err)
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -21,23 +22,19 @@ import (
 
 // serveAsset answers a GET or HEAD for what is at the route's path.
 func (x *exchange) serveAsset(w http.ResponseWriter, r *http.Request) error {
-	if x.repo.config.Type != Hosted {
-		f, err := x.find(r.Context(), r.Method)
-		if err != nil {
-			return err
-		}
-		return f.serve(w, r)
+	f, err := x.find(r.Context(), r.Method)
+	if err == nil && x.directory() && !strings.HasSuffix(r.URL.Path, "/") {
+		redirectBelow(w, r) // the root of the repository
+		return nil
 	}
-	a, err := x.Asset(r.Context(), x.route.Path)
-	if errs.Is(err, errs.NotFound) && len(x.route.Index) > 0 {
-		if a, err = x.index(w, r); err == nil && a.ID == 0 {
-			return nil // the client was sent to the directory
-		}
+	if err == nil {
+		err = f.serve(w, r)
 	}
-	if err != nil {
-		return err
+	if err != nil && x.lacksSlash(r.Context(), err) {
+		redirectBelow(w, r)
+		return nil
 	}
-	return x.serveStored(w, r, a)
+	return err
 }
 
 // serveStored answers a GET or HEAD with an asset.

@@ -187,6 +187,32 @@ func (s *Server) Do(user, method, path string, body []byte, header ...string) *R
 	return &Response{result.StatusCode, result.Header, b}
 }
 
+// browse lists the keys of what is in a directory of the repository, as the user sees it, page by page.
+func (s *Server) browse(user, directory string) (keys []string) {
+	s.t.Helper()
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	r.SetBasicAuth(user, user)
+	p, err := s.Security.Authenticate(s.t.Context(), r)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for after := ""; ; {
+		children, next, err := s.manager.Browse(s.t.Context(), p, repositoryName, directory, after, browsePage)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		for _, c := range children {
+			keys = append(keys, c.Key())
+		}
+		if after = next; next == "" {
+			return keys
+		}
+	}
+}
+
+// browsePage is how much of a directory is asked for at once.
+const browsePage = 3
+
 // Response is an answer.
 type Response struct {
 	Status int
