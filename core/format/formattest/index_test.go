@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/repomgr/repomgr/core/errs"
 	"github.com/repomgr/repomgr/core/repository"
 )
 
@@ -182,5 +183,52 @@ func TestIndex_Rules(t *testing.T) {
 	s.Create(repository.Config{Name: repositoryName, Type: repository.Group, Group: &repository.GroupConfig{MemberNames: []string{"far"}}})
 	if r := s.Do(Admin, "GET", "/d/", nil); r.Status != http.StatusNotFound && r.Status != http.StatusForbidden {
 		t.Errorf("directory whose document a rule keeps back: %d", r.Status)
+	}
+}
+
+// TestBrowse: a group's directory is those of its members, merged, page by page.
+func TestBrowse(t *testing.T) {
+	s := newServer(t, typed{})
+	members := map[string][]string{
+		"one": {"/a", "/b/x", "/c", "/e/y/z", "/g", "/x"},
+		"two": {"/a", "/a/b", "/b/y", "/d", "/e", "/e/y/a", "/f", "/h", "/i"},
+	}
+	for _, name := range []string{"one", "two"} {
+		// Uploads go by a group, whose member is then put into another one.
+		s.Create(repository.Config{Name: name, Type: repository.Hosted, Storage: repository.Storage{WritePolicy: repository.Allow}})
+		c := repository.Config{Name: repositoryName, Type: repository.Group, Group: &repository.GroupConfig{MemberNames: []string{name}, WritableMember: name}}
+		s.Create(c)
+		for _, path := range members[name] {
+			if r := s.Do(Admin, "PUT", path, []byte(name)); r.Status != 201 {
+				t.Fatal(r.Status)
+			}
+		}
+		if err := s.manager.Delete(t.Context(), repositoryName); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.Create(repository.Config{Name: "inner", Type: repository.Group, Group: &repository.GroupConfig{MemberNames: []string{"two"}}})
+	s.Create(repository.Config{Name: repositoryName, Type: repository.Group, Group: &repository.GroupConfig{MemberNames: []string{"one", "inner"}}})
+	tests := []struct{ name, directory, want string }{
+		{"root", "/", "a a/ b/ c d e e/ f g h i x"},
+		{"of both", "/b/", "x y"},
+		{"of one", "/a/", "b"},
+		{"below", "/e/", "y/"},
+		{"further below", "/e/y/", "a z"},
+	}
+	for _, tt := range tests {
+		if got := strings.Join(s.browse(Admin, tt.directory), " "); got != tt.want {
+			t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
+		}
+	}
+	if _, _, err := s.manager.Browse(t.Context(), s.principal(Admin), repositoryName, "/nowhere/", "", 10); !errs.Is(err, errs.NotFound) {
+		t.Errorf("a directory that is in no member: %v", err)
+	}
+	nobody := s.principal(Nobody)
+	if _, err := s.Security.SetAnonymous(t.Context(), disabled(s)); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := s.manager.Browse(t.Context(), nobody, repositoryName, "/", "", 10); !errs.Is(err, errs.Unauthenticated) {
+		t.Errorf("nobody: %v", err)
 	}
 }

@@ -190,12 +190,7 @@ func (s *Server) Do(user, method, path string, body []byte, header ...string) *R
 // browse lists the keys of what is in a directory of the repository, as the user sees it, page by page.
 func (s *Server) browse(user, directory string) (keys []string) {
 	s.t.Helper()
-	r := httptest.NewRequest(http.MethodGet, "/", nil)
-	r.SetBasicAuth(user, user)
-	p, err := s.Security.Authenticate(s.t.Context(), r)
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	p := s.principal(user)
 	for after := ""; ; {
 		children, next, err := s.manager.Browse(s.t.Context(), p, repositoryName, directory, after, browsePage)
 		if err != nil {
@@ -208,6 +203,19 @@ func (s *Server) browse(user, directory string) (keys []string) {
 			return keys
 		}
 	}
+}
+
+func (s *Server) principal(user string) security.Principal {
+	s.t.Helper()
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	if user != Nobody {
+		r.SetBasicAuth(user, user)
+	}
+	p, err := s.Security.Authenticate(s.t.Context(), r)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return p
 }
 
 // browsePage is how much of a directory is asked for at once.
