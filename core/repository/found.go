@@ -54,11 +54,14 @@ func (f found) serve(w http.ResponseWriter, r *http.Request) error {
 	case f.fetch != nil:
 		return f.x.serveFetch(w, r, f.fetch)
 	case f.header != nil:
-		for name, values := range f.header {
-			h[name] = values
+		a := f.x.coming(f.header.Get("Content-Type"), f.header.Get("Last-Modified"))
+		f.x.head(h, a)
+		if a.Digest == "" {
+			delete(h, "Etag") // nobody knows it yet
 		}
-		if f.x.repo.plugin.headers != nil {
-			f.x.repo.plugin.headers.Headers(h, f.x.Repository(), f.x.entry, f.x.route, content.Asset{Path: f.x.route.Path, Digest: f.x.route.Expect}, http.StatusOK)
+		if size, err := strconv.ParseInt(f.header.Get("Content-Length"), 10, 64); err == nil && size >= 0 {
+			http.ServeContent(w, r, "", f.x.modified(a), &sized{size: size})
+			return nil
 		}
 		w.WriteHeader(http.StatusOK)
 		return nil
@@ -114,9 +117,8 @@ func (x *exchange) serveFetch(w http.ResponseWriter, r *http.Request, f *fetch) 
 			return x.serveStored(w, r, a)
 		}
 	}
-	x.head(w.Header(), content.Asset{
-		Path: x.route.Path, Kind: x.route.Kind, Name: x.route.Name, Digest: x.route.Expect, ContentType: f.contentType, UpdatedAt: f.modified,
-	})
+	coming := x.coming(f.contentType, f.modified)
+	x.head(w.Header(), coming)
 	if x.route.Expect == "" {
 		delete(w.Header(), "Etag") // nobody knows it yet
 	}
@@ -124,7 +126,7 @@ func (x *exchange) serveFetch(w http.ResponseWriter, r *http.Request, f *fetch) 
 		if r, err = ranged(w.Header(), r, length); err != nil {
 			return err
 		}
-		http.ServeContent(w, r, "", f.modified, g)
+		http.ServeContent(w, r, "", x.modified(coming), g)
 	} else {
 		if length >= 0 {
 			w.Header()["Content-Length"] = []string{strconv.FormatInt(length, 10)}
@@ -136,6 +138,14 @@ func (x *exchange) serveFetch(w http.ResponseWriter, r *http.Request, f *fetch) 
 		panic(http.ErrAbortHandler) // the client must not take this for all
 	}
 	return nil
+}
+
+// coming is what is known of the asset at the route's path before its bytes are there.
+func (x *exchange) coming(contentType, modified string) content.Asset {
+	return content.Asset{
+		Path: x.route.Path, Kind: x.route.Kind, Name: x.route.Name, Digest: x.route.Expect, ContentType: contentType,
+		Origin: &content.Origin{Modified: modified},
+	}
 }
 
 // available tells whether a client may have n bytes. The lock is held.

@@ -432,7 +432,8 @@ func (r *Repository) peek(ctx context.Context, route format.Route) (http.Header,
 		return nil, err
 	}
 	h := http.Header{}
-	for _, name := range []string{"Content-Type", "Content-Length", "Last-Modified"} {
+	h.Set("Content-Type", typeOf(route, res.Header))
+	for _, name := range []string{"Content-Length", "Last-Modified"} {
 		if v := res.Header.Get(name); v != "" {
 			h.Set(name, v)
 		}

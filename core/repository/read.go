@@ -97,8 +97,14 @@ func (x *exchange) head(h http.Header, a content.Asset) {
 func etag(a content.Asset) string { return `"` + a.Digest.String() + `"` }
 
 // modified is what Last-Modified says and If-Modified-Since is compared with. It is zero for bytes that may be replaced within
-// the same second again: a date has whole seconds, and must not be one of two versions (RFC 9110 section 8.8.2.2).
+// the same second again: a date has whole seconds, and must not be one of two versions (RFC 9110 section 8.8.2.2). Of what came from
+// upstream it is upstream's, where that says.
 func (x *exchange) modified(a content.Asset) time.Time {
+	if a.Origin != nil && a.Origin.Modified != "" {
+		if t, err := http.ParseTime(a.Origin.Modified); err == nil {
+			return t.UTC()
+		}
+	}
 	if x.route.Class == content.Mutable && time.Since(a.UpdatedAt) < time.Second {
 		return time.Time{}
 	}
