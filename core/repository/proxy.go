@@ -114,9 +114,9 @@ func (r *Repository) fresh(route format.Route, a content.Asset) bool {
 
 // ask makes a request for the route.
 func (r *Repository) ask(ctx context.Context, method string, route format.Route, h http.Header) (*http.Response, error) {
-	req := remote.Request{Path: (&url.URL{Path: route.Path}).EscapedPath()}
+	req := remote.Request{Path: escapePath(source(route))}
 	if route.Source != nil {
-		req = remote.Request{Path: route.Source.EscapedPath(), Query: route.Source.RawQuery}
+		req.Query = route.Source.RawQuery
 	} else if r.plugin.remoter != nil {
 		req = r.plugin.remoter.Remote(route, r.upstream.base)
 	}
