@@ -278,7 +278,7 @@ func (x *exchange) writer() (*exchange, error) {
 	member := x.manager.find(name)
 	switch {
 	case member == nil:
-		return x, errs.New(errs.MethodNotAllowed, "group %s has no writable member: nothing can be changed in it", x.repo.Name())
+		return x, readable("group %s has no writable member: nothing can be changed in it", x.repo.Name())
 	case !member.config.Online:
 		return x, errs.New(errs.Unavailable, "the writable member of group %s is offline", x.repo.Name())
 	}
