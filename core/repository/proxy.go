@@ -1,6 +1,7 @@
 package repository
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -42,6 +43,9 @@ func (m *Manager) buildProxy(r *Repository) error {
 	}
 	if c.HTTPClient == nil {
 		c.HTTPClient = &remote.Config{AutoBlock: true}
+	}
+	if err := cmp.Or(c.Proxy.check(), c.NegativeCache.check()); err != nil {
+		return err
 	}
 	base, err := url.Parse(c.Proxy.RemoteURL)
 	if err != nil {
