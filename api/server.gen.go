@@ -651,7 +651,7 @@ type NegativeCacheRequest struct {
 	// Enabled Whether it is remembered what upstream does not have.
 	Enabled *bool `json:"enabled,omitempty"`
 
-	// TimeToLive For how long, in minutes; negative: until the cache is invalidated.
+	// TimeToLive For how long, in minutes; -1: until the cache is invalidated.
 	//
 	// Example: 1440
 	TimeToLive *int `json:"timeToLive,omitempty"`
@@ -710,7 +710,7 @@ type ProxyAttributes struct {
 
 // ProxyRequest defines model for ProxyRequest.
 type ProxyRequest struct {
-	// ContentMaxAge How long content is served without asking upstream, in minutes; negative: for good.
+	// ContentMaxAge How long content is served without asking upstream, in minutes; -1: for good.
 	//
 	// Example: 1440
 	ContentMaxAge *int `json:"contentMaxAge,omitempty"`

@@ -2,6 +2,7 @@ package repository
 
 import (
 	"encoding/json"
+	"net/url"
 	"regexp"
 	"strings"
 
@@ -67,6 +68,30 @@ type GroupConfig struct {
 	// WritableMember is the hosted member that uploads to the group go to; empty for none.
 	WritableMember string `json:"writableMember,omitempty"`
 }
+
+// check refuses times that mean nothing, and what of a URL would be dropped.
+func (c *ProxyConfig) check() error {
+	u, err := url.Parse(c.RemoteURL)
+	switch {
+	case err == nil && (u.RawQuery != "" || u.ForceQuery || u.Fragment != ""):
+		return errs.Field("proxy.remoteUrl", "remote URL must have no query and no fragment: paths are put behind it")
+	case c.ContentMaxAge < forEver:
+		return errs.Field("proxy.contentMaxAge", "a time is in minutes, or %d for ever", forEver)
+	case c.MetadataMaxAge < forEver:
+		return errs.Field("proxy.metadataMaxAge", "a time is in minutes, or %d for ever", forEver)
+	}
+	return nil
+}
+
+func (c *NegativeCache) check() error {
+	if c.TimeToLive < forEver {
+		return errs.Field("negativeCache.timeToLive", "a time is in minutes, or %d for ever", forEver)
+	}
+	return nil
+}
+
+// forEver stands for a time without an end.
+const forEver = -1
 
 // WritePolicy says whether what is stored may be stored again.
 type WritePolicy string

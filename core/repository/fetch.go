@@ -1,6 +1,7 @@
 package repository
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -57,7 +58,7 @@ type fetch struct {
 	// length is how many there will be; -1 when upstream doesn't say.
 	length      int64
 	contentType string
-	modified    time.Time
+	modified    string
 	// complete tells that all bytes are there, and that they are right.
 	complete bool
 	// done tells that asset or err is the end.
@@ -252,20 +253,20 @@ func (r *Repository) refreshOnce(ctx context.Context, route format.Route, stale 
 	}
 	defer res.Body.Close()
 	if stale != nil && res.StatusCode == http.StatusNotModified {
+		// What the answer does not name is as it was (RFC 9111 section 4.3.4).
 		origin := originOf(res.Header)
-		if origin.ETag == "" && origin.Modified == "" {
-			origin = r.origin(*stale)
-		}
+		was := r.origin(*stale)
+		origin.ETag, origin.Modified = cmp.Or(origin.ETag, was.ETag), cmp.Or(origin.Modified, was.Modified)
 		return r.confirmed(ctx, *stale, origin)
 	}
 	if err := r.answered(res); err != nil {
 		return content.Asset{}, err
 	}
-	if err := coded(res.Header, route); err != nil {
+	if err := cmp.Or(coded(res.Header, route), r.isFile(route, res)); err != nil {
 		return content.Asset{}, err
 	}
 	if route.ContentType == "" {
-		route.ContentType = res.Header.Get("Content-Type")
+		route.ContentType = typeOf(route, res.Header)
 	}
 	if sums, err := checksums(res.Header); err == nil { // who can't write a checksum hasn't named any
 		route.Checksums = append(slices.Clone(route.Checksums), sums...)
@@ -360,7 +361,7 @@ func (x *exchange) take(ctx context.Context, route format.Route, res *http.Respo
 	length := res.ContentLength
 	f.update(func() {
 		f.stage, f.length, f.contentType = stage, length, route.ContentType
-		f.modified, _ = http.ParseTime(res.Header.Get("Last-Modified"))
+		f.modified = x.origin.Modified
 	})
 	if err := x.pump(ctx, route, res, body, stage, f); err != nil {
 		return content.Asset{}, err

@@ -45,3 +45,13 @@ func forwardedLink(name string) string {
 	}
 	return url.PathEscape(name[:i]) + name[i:]
 }
+
+// escapePath is a path as upstream is asked for it. All that some server could take for something else is escaped, also where a URL need
+// not: to S3 a plus is a space, to others a semicolon begins parameters.
+func escapePath(path string) string {
+	segments := strings.Split(path, "/")
+	for i, segment := range segments {
+		segments[i] = strings.ReplaceAll(url.PathEscape(segment), "+", "%2B")
+	}
+	return strings.Join(segments, "/")
+}

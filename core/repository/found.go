@@ -29,13 +29,19 @@ type found struct {
 func (x *exchange) find(ctx context.Context, method string) (found, error) {
 	switch x.repo.config.Type {
 	case Proxy:
-		x, err := x.canonical().forwarding()
+		asked, err := x.canonical().forwarding()
 		if err != nil {
 			return found{}, err
 		}
-		return x.findRemote(ctx, method)
+		if x.directory() && (asked.route.Source == nil || asked.route.Source.RawQuery == "") {
+			return x.findIndex(ctx, method)
+		}
+		return asked.findRemote(ctx, method)
 	case Group:
 		return x.findMember(ctx, method)
+	}
+	if x.directory() {
+		return x.findIndex(ctx, method)
 	}
 	a, err := x.Asset(ctx, x.route.Path)
 	return found{x: x, asset: a}, err
@@ -48,11 +54,14 @@ func (f found) serve(w http.ResponseWriter, r *http.Request) error {
 	case f.fetch != nil:
 		return f.x.serveFetch(w, r, f.fetch)
 	case f.header != nil:
-		for name, values := range f.header {
-			h[name] = values
+		a := f.x.coming(f.header.Get("Content-Type"), f.header.Get("Last-Modified"))
+		f.x.head(h, a)
+		if a.Digest == "" {
+			delete(h, "Etag") // nobody knows it yet
 		}
-		if f.x.repo.plugin.headers != nil {
-			f.x.repo.plugin.headers.Headers(h, f.x.Repository(), f.x.entry, f.x.route, content.Asset{Path: f.x.route.Path, Digest: f.x.route.Expect}, http.StatusOK)
+		if size, err := strconv.ParseInt(f.header.Get("Content-Length"), 10, 64); err == nil && size >= 0 {
+			http.ServeContent(w, r, "", f.x.modified(a), &sized{size: size})
+			return nil
 		}
 		w.WriteHeader(http.StatusOK)
 		return nil
@@ -69,8 +78,7 @@ func (f found) serve(w http.ResponseWriter, r *http.Request) error {
 func (x *exchange) serveFetch(w http.ResponseWriter, r *http.Request, f *fetch) error {
 	var stage blobstore.Stage
 	var length int64
-	var contentType string
-	var modified time.Time
+	var contentType, modified string
 	var ended bool
 	err := f.await(r.Context(), func() bool {
 		stage, length, contentType, modified, ended = f.stage, f.length, f.contentType, f.modified, f.complete || f.done
@@ -89,21 +97,20 @@ func (x *exchange) serveFetch(w http.ResponseWriter, r *http.Request, f *fetch) 
 		return x.serveFetched(w, r, f)
 	}
 	defer in.Close()
-	x.head(w.Header(), content.Asset{
-		Path: x.route.Path, Kind: x.route.Kind, Name: x.route.Name, Digest: x.route.Expect, ContentType: contentType, UpdatedAt: modified,
-	})
+	coming := x.coming(contentType, modified)
+	x.head(w.Header(), coming)
 	if x.route.Expect == "" {
 		delete(w.Header(), "Etag") // nobody knows it yet
 	}
 	if r.Method == http.MethodHead {
-		return serveHead(w, r, modified, length)
+		return serveHead(w, r, x.modified(coming), length)
 	}
 	g := &growing{fetch: f, in: in, request: r, length: length}
 	if length >= 0 && !plainGet(r) {
 		if r, err = ranged(w.Header(), r, length); err != nil {
 			return err
 		}
-		http.ServeContent(w, r, "", modified, g)
+		http.ServeContent(w, r, "", x.modified(coming), g)
 	} else {
 		if length >= 0 {
 			w.Header()["Content-Length"] = []string{strconv.FormatInt(length, 10)}
@@ -144,6 +151,14 @@ func (x *exchange) serveFetched(w http.ResponseWriter, r *http.Request, f *fetch
 		return x.repo.refused(err)
 	}
 	return x.serveStored(w, r, a)
+}
+
+// coming is what is known of the asset at the route's path before its bytes are there.
+func (x *exchange) coming(contentType, modified string) content.Asset {
+	return content.Asset{
+		Path: x.route.Path, Kind: x.route.Kind, Name: x.route.Name, Digest: x.route.Expect, ContentType: contentType,
+		Origin: &content.Origin{Modified: modified},
+	}
 }
 
 // available tells whether a client may have n bytes. The lock is held.

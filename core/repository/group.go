@@ -132,7 +132,7 @@ func (x *exchange) asked() *Repository {
 // findMember is find for a group: the first member that has it. When none has it, but one could not answer, nobody knows.
 func (x *exchange) findMember(ctx context.Context, method string) (found, error) {
 	var failed error
-	absent := assetNotFound(nil)
+	absent := x.nothing()
 	inner := x.as(nil) // for one after the other: nothing is left of those that don't have it
 	for _, member := range x.repo.showing(x.asking()) {
 		inner.repo = member
@@ -278,7 +278,7 @@ func (x *exchange) writer() (*exchange, error) {
 	member := x.manager.find(name)
 	switch {
 	case member == nil:
-		return x, errs.New(errs.MethodNotAllowed, "group %s has no writable member: nothing can be changed in it", x.repo.Name())
+		return x, readable("group %s has no writable member: nothing can be changed in it", x.repo.Name())
 	case !member.config.Online:
 		return x, errs.New(errs.Unavailable, "the writable member of group %s is offline", x.repo.Name())
 	}

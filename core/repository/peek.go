@@ -1,6 +1,7 @@
 package repository
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -65,7 +66,7 @@ func (r *Repository) peek(ctx context.Context, route format.Route) (http.Header,
 	case http.StatusBadRequest, http.StatusForbidden, http.StatusMethodNotAllowed, http.StatusNotImplemented:
 		return nil, errHeadless
 	}
-	if err := r.answered(res); err != nil {
+	if err := cmp.Or(r.answered(res), r.isFile(route, res)); err != nil {
 		r.learn(route, err)
 		return nil, err
 	}
@@ -73,7 +74,8 @@ func (r *Repository) peek(ctx context.Context, route format.Route) (http.Header,
 		return nil, err // as a GET will be
 	}
 	h := http.Header{}
-	for _, name := range []string{"Content-Type", "Content-Length", "Last-Modified"} {
+	h.Set("Content-Type", typeOf(route, res.Header))
+	for _, name := range []string{"Content-Length", "Last-Modified"} {
 		if v := res.Header.Get(name); v != "" {
 			h.Set(name, v)
 		}

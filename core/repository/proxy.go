@@ -1,6 +1,7 @@
 package repository
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -42,6 +43,9 @@ func (m *Manager) buildProxy(r *Repository) error {
 	}
 	if c.HTTPClient == nil {
 		c.HTTPClient = &remote.Config{AutoBlock: true}
+	}
+	if err := cmp.Or(c.Proxy.check(), c.NegativeCache.check()); err != nil {
+		return err
 	}
 	base, err := url.Parse(c.Proxy.RemoteURL)
 	if err != nil {
@@ -114,9 +118,9 @@ func (r *Repository) fresh(route format.Route, a content.Asset) bool {
 
 // ask makes a request for the route.
 func (r *Repository) ask(ctx context.Context, method string, route format.Route, h http.Header) (*http.Response, error) {
-	req := remote.Request{Path: (&url.URL{Path: route.Path}).EscapedPath()}
+	req := remote.Request{Path: escapePath(source(route))}
 	if route.Source != nil {
-		req = remote.Request{Path: route.Source.EscapedPath(), Query: route.Source.RawQuery}
+		req.Query = route.Source.RawQuery
 	} else if r.plugin.remoter != nil {
 		req = r.plugin.remoter.Remote(route, r.upstream.base)
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -21,26 +22,23 @@ import (
 
 // serveAsset answers a GET or HEAD for what is at the route's path.
 func (x *exchange) serveAsset(w http.ResponseWriter, r *http.Request) error {
-	if x.repo.config.Type != Hosted {
-		return x.serveFindable(w, r)
+	err := x.serveFindable(w, r)
+	if err != nil && x.lacksSlash(r.Context(), err) {
+		redirectBelow(w, r)
+		return nil
 	}
-	a, err := x.Asset(r.Context(), x.route.Path)
-	if errs.Is(err, errs.NotFound) && len(x.route.Index) > 0 {
-		if a, err = x.index(w, r); err == nil && a.ID == 0 {
-			return nil // the client was sent to the directory
-		}
-	}
-	if err != nil {
-		return err
-	}
-	return x.serveStored(w, r, a)
+	return err
 }
 
-// serveFindable answers a GET or HEAD with what a proxy or group can have. What has lost its bytes is looked for once more: it doesn't
-// count as kept any more.
+// serveFindable answers with what there is or can be had. What a proxy has lost the bytes of is looked for once more: it doesn't count as
+// kept any more.
 func (x *exchange) serveFindable(w http.ResponseWriter, r *http.Request) error {
-	for again := true; ; again = false {
+	for again := x.repo.config.Type != Hosted; ; again = false {
 		f, err := x.find(r.Context(), r.Method)
+		if err == nil && x.directory() && !strings.HasSuffix(r.URL.Path, "/") {
+			redirectBelow(w, r) // the root of the repository
+			return nil
+		}
 		if err == nil {
 			err = f.serve(w, r)
 		}
@@ -112,8 +110,14 @@ func (x *exchange) head(h http.Header, a content.Asset) {
 func etag(a content.Asset) string { return `"` + a.Digest.String() + `"` }
 
 // modified is what Last-Modified says and If-Modified-Since is compared with. It is zero for bytes that may be replaced within
-// the same second again: a date has whole seconds, and must not be one of two versions (RFC 9110 section 8.8.2.2).
+// the same second again: a date has whole seconds, and must not be one of two versions (RFC 9110 section 8.8.2.2). Of what came from
+// upstream it is upstream's, where that says.
 func (x *exchange) modified(a content.Asset) time.Time {
+	if a.Origin != nil && a.Origin.Modified != "" {
+		if t, err := http.ParseTime(a.Origin.Modified); err == nil {
+			return t.UTC()
+		}
+	}
 	if x.route.Class == content.Mutable && time.Since(a.UpdatedAt) < time.Second {
 		return time.Time{}
 	}

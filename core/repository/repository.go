@@ -5,6 +5,7 @@ package repository
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"strings"
 	"sync/atomic"
 
@@ -244,7 +245,7 @@ func (r *Repository) policy(rec format.Record, existing *content.Asset, blob con
 // writable tells whether the repository takes changes at all.
 func (r *Repository) writable() error {
 	if r.config.Type != Hosted {
-		return errs.New(errs.MethodNotAllowed, "repository %s is a %s: nothing can be changed in it", r.config.Name, r.config.Type)
+		return readable("repository %s is a %s: nothing can be changed in it", r.config.Name, r.config.Type)
 	}
 	if r.config.Storage.WritePolicy == Deny {
 		return r.readOnly(errs.Forbidden)
@@ -255,5 +256,12 @@ func (r *Repository) writable() error {
 func (r *Repository) readOnly(kind errs.Kind) error {
 	e := errs.New(kind, "repository %s is read-only", r.config.Name)
 	e.Code = format.CodePolicy
+	return e
+}
+
+// readable is the error where all that can be done is to read.
+func readable(text string, args ...any) error {
+	e := errs.New(errs.MethodNotAllowed, text, args...)
+	e.Detail = format.Allow{http.MethodGet, http.MethodHead}
 	return e
 }

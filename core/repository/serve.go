@@ -189,7 +189,8 @@ func (x *exchange) refusal() error {
 		e.Code = format.CodeScope
 		return e
 	}
-	return x.manager.security.Refusal(x.principal, x.repo.config.Format, x.repo.config.Name)
+	c := x.asked().config
+	return x.manager.security.Refusal(x.principal, c.Format, c.Name)
 }
 
 func (x *exchange) dispatch(w http.ResponseWriter, r *http.Request) error {

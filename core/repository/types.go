@@ -2,9 +2,13 @@ package repository
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
+	"mime"
+	"net/http"
+	"strings"
 
 	"github.com/repomgr/repomgr/core/errs"
 	"github.com/repomgr/repomgr/core/format"
@@ -15,7 +19,10 @@ import (
 // client declares is not asked: most declare what their library does by default. With strictContentTypeValidation bytes that
 // can't be of the extension's type are refused.
 func (x *exchange) fillTypes(records []format.Record, open func() (io.ReadCloser, error)) error {
-	detected := ""
+	detected, upstreams := "", ""
+	if x.origin != nil {
+		upstreams = x.route.ContentType
+	}
 	for i := range records {
 		rec := &records[i]
 		if rec.ContentType != "" {
@@ -26,7 +33,8 @@ func (x *exchange) fillTypes(records []format.Record, open func() (io.ReadCloser
 			name = x.route.Source.Path // without the query
 		}
 		rec.ContentType = media.ByName(name)
-		if rec.ContentType != "" && !x.repo.config.Storage.StrictContentTypeValidation {
+		if cmp.Or(rec.ContentType, upstreams) != "" && !x.repo.config.Storage.StrictContentTypeValidation {
+			rec.ContentType = cmp.Or(upstreams, rec.ContentType)
 			continue
 		}
 		if detected == "" {
@@ -41,8 +49,36 @@ func (x *exchange) fillTypes(records []format.Record, open func() (io.ReadCloser
 		if !media.Agree(rec.ContentType, detected) {
 			return errs.New(errs.Invalid, "Detected content type [%s], but expected [%s]: %s", detected, rec.ContentType, rec.Path)
 		}
+		rec.ContentType = cmp.Or(upstreams, rec.ContentType)
 	}
 	return nil
+}
+
+// maxType is the most bytes of a Content-Type of upstream's that is kept as it is.
+const maxType = 255
+
+// typeOf is the content type of what upstream has at the route: what it says, with its parameters, or, of files, where it says nothing that
+// can be understood, that of the extension. It is known before the bytes are there, so that it is the same for all who ask.
+func typeOf(route format.Route, h http.Header) string {
+	said := strings.TrimSpace(h.Get("Content-Type"))
+	bare, _, err := mime.ParseMediaType(said)
+	switch {
+	case err == nil && len(said) <= maxType:
+		return said
+	case bare != "" && len(bare) <= maxType:
+		return bare
+	case route.MaxSize > 0:
+		return "" // the document tells
+	}
+	return cmp.Or(media.ByName(source(route)), media.Unknown)
+}
+
+// source is the path of the route at upstream, without a query.
+func source(route format.Route) string {
+	if route.Source != nil {
+		return route.Source.Path
+	}
+	return route.Path
 }
 
 // detect says what bytes look like.

@@ -8,10 +8,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/repomgr/repomgr/core/repository"
 )
 
 // source is an upstream server with one large file, which it sends as far as it is let.
@@ -222,4 +225,105 @@ func TestFetch_Stop(t *testing.T) {
 		t.Errorf("after the start: %d, %d bytes", r.Status, len(r.Body))
 	}
 	checkRead(t, s, Stored{Path: "/large", Body: up.content, ContentType: "application/octet-stream"})
+}
+
+// TestFetch_Validators: what upstream says of its bytes is what clients are told, the same by GET and HEAD, before and after it is kept.
+func TestFetch_Validators(t *testing.T) {
+	const modified, before, after = "Wed, 01 Jan 2020 00:00:00 GMT", "Tue, 31 Dec 2019 23:59:59 GMT", "Wed, 01 Jan 2020 00:00:01 GMT"
+	large := strings.Repeat("<p>text</p>\n", 20_000)
+	tests := []struct {
+		name, path, modified, contentType, body, want string
+	}{
+		{"large", "/large.txt", modified, "text/plain; charset=iso-8859-1", large, "text/plain; charset=iso-8859-1"},
+		{"small", "/small.txt", modified, "text/plain; charset=iso-8859-1", "text", "text/plain; charset=iso-8859-1"},
+		{"own type", "/large.bin", modified, "application/x-foo", large, "application/x-foo"},
+		{"no type", "/large.json", modified, "", large, "application/json"},
+		{"neither type nor extension", "/large", modified, "", large, "application/octet-stream"},
+		{"type that is none", "/large.html", modified, "text/html; x", large, "text/html"},
+		{"nothing at all", "/none.html", "", "", large, "text/html"},
+	}
+	for _, tt := range tests {
+		for _, methods := range []string{"GET HEAD GET", "HEAD GET HEAD"} {
+			t.Run(tt.name+" "+methods, func(t *testing.T) {
+				var asked atomic.Int64
+				up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					asked.Add(1)
+					h := w.Header()
+					h["Content-Type"] = []string{tt.contentType}
+					if tt.contentType == "" {
+						h["Content-Type"] = nil
+					}
+					if tt.modified != "" {
+						h.Set("Last-Modified", tt.modified)
+					}
+					h.Set("ETag", `"e"`)
+					if r.Header.Get("If-None-Match") != "" {
+						h.Del("Last-Modified") // it need not be there
+						w.WriteHeader(http.StatusNotModified)
+						return
+					}
+					h.Set("Content-Length", strconv.Itoa(len(tt.body)))
+					_, _ = io.WriteString(w, tt.body)
+				}))
+				defer up.Close()
+				s := newServer(t, typed{})
+				s.Create(proxyOf(up, Suite{}))
+				for _, method := range strings.Fields(methods) {
+					r := s.Do(Admin, method, tt.path, nil)
+					if r.Status != 200 || r.Header.Get("Content-Type") != tt.want || r.Header.Get("Content-Length") != strconv.Itoa(len(tt.body)) {
+						t.Errorf("%s: %d %v", method, r.Status, r.Header)
+					}
+					if got := r.Header.Get("Last-Modified"); tt.modified != "" && got != tt.modified {
+						t.Errorf("%s: last modified is %q", method, got)
+					}
+					if r.Header.Get("X-Content-Type-Options") != "nosniff" || r.Header.Get("Content-Security-Policy") == "" {
+						t.Errorf("%s: a browser may run it: %v", method, r.Header)
+					}
+				}
+				if tt.modified == "" {
+					return
+				}
+				conditions := []struct {
+					name, value string
+					status      int
+				}{
+					{"If-Modified-Since", modified, 304}, {"If-Modified-Since", before, 200},
+					{"If-Unmodified-Since", modified, 200}, {"If-Unmodified-Since", before, 412},
+					{"If-Range", modified, 206}, {"If-Range", before, 200}, {"If-Range", after, 200},
+				}
+				check := func(when string) {
+					t.Helper()
+					for _, c := range conditions {
+						if r := s.Do(Admin, "GET", tt.path, nil, c.name, c.value, "Range", "bytes=0-1"); r.Status != c.status && (r.Status != 206 || c.status != 200 || c.name == "If-Range") {
+							t.Errorf("%s, %s: %s: %d, want %d", when, c.name, c.value, r.Status, c.status)
+						}
+					}
+				}
+				check("kept")
+				s.Configure(func(c *repository.Config) { c.Proxy.ContentMaxAge = 0 })
+				check("asked again")
+				if r := s.Do(Admin, "HEAD", tt.path, nil); r.Header.Get("Last-Modified") != modified {
+					t.Errorf("after upstream confirmed it: %v", r.Header)
+				}
+			})
+		}
+	}
+}
+
+// TestFetch_Condition: a HEAD for what is not kept yet has conditions, too.
+func TestFetch_Condition(t *testing.T) {
+	const modified = "Wed, 01 Jan 2020 00:00:00 GMT"
+	up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Last-Modified", modified)
+		_, _ = io.WriteString(w, "text")
+	}))
+	defer up.Close()
+	s := newServer(t, typed{})
+	s.Create(proxyOf(up, Suite{}))
+	if r := s.Do(Admin, "HEAD", "/f.txt", nil, "If-Modified-Since", modified); r.Status != http.StatusNotModified {
+		t.Errorf("HEAD: %d", r.Status)
+	}
+	if r := s.Do(Admin, "GET", "/f.txt", nil, "If-Modified-Since", modified); r.Status != http.StatusNotModified {
+		t.Errorf("GET: %d", r.Status)
+	}
 }

@@ -53,7 +53,7 @@ func proxied(t *testing.T, f format.Format, suite Suite) {
 			t.Errorf("GET %q: %d", path, r.Status)
 		}
 	}
-	if _, failed := suite.Fill(s, Admin); failed == nil || failed.Status != http.StatusMethodNotAllowed {
+	if _, failed := suite.Fill(s, Admin); failed == nil || failed.Status != http.StatusMethodNotAllowed || failed.Header.Get("Allow") != "GET, HEAD" {
 		t.Errorf("something was stored in a proxy: %+v", failed)
 	}
 	if r := s.Do(Nobody, "GET", stored[0].Path, nil); r.Status != 200 && r.Status != http.StatusUnauthorized {

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/repomgr/repomgr/core/errs"
 	"github.com/repomgr/repomgr/core/format"
@@ -165,6 +166,15 @@ func (s *Server) Configure(change func(*repository.Config)) {
 	}
 }
 
+// invalidate makes all stale that the repository keeps of upstream's, and waits until what comes from now on is not of the same moment.
+func (s *Server) invalidate() {
+	s.t.Helper()
+	if err := s.manager.Invalidate(s.t.Context(), repositoryName); err != nil {
+		s.t.Fatal(err)
+	}
+	time.Sleep(5 * time.Millisecond)
+}
+
 // Do sends a request as the user to a path below the repository's URL.
 func (s *Server) Do(user, method, path string, body []byte, header ...string) *Response {
 	s.t.Helper()
@@ -186,6 +196,40 @@ func (s *Server) Do(user, method, path string, body []byte, header ...string) *R
 	}
 	return &Response{result.StatusCode, result.Header, b}
 }
+
+// browse lists the keys of what is in a directory of the repository, as the user sees it, page by page.
+func (s *Server) browse(user, directory string) (keys []string) {
+	s.t.Helper()
+	p := s.principal(user)
+	for after := ""; ; {
+		children, next, err := s.manager.Browse(s.t.Context(), p, repositoryName, directory, after, browsePage)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		for _, c := range children {
+			keys = append(keys, c.Key())
+		}
+		if after = next; next == "" {
+			return keys
+		}
+	}
+}
+
+func (s *Server) principal(user string) security.Principal {
+	s.t.Helper()
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	if user != Nobody {
+		r.SetBasicAuth(user, user)
+	}
+	p, err := s.Security.Authenticate(s.t.Context(), r)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return p
+}
+
+// browsePage is how much of a directory is asked for at once.
+const browsePage = 3
 
 // Response is an answer.
 type Response struct {

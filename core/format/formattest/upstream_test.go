@@ -197,9 +197,7 @@ func TestUpstream_Gone(t *testing.T) {
 			up := newScript(t, answer(200, "old"))
 			s := up.proxied(t, change)
 			wantAnswer(t, "before", s.Do(Admin, "GET", "/f", nil), 200, "old")
-			if err := s.manager.Invalidate(t.Context(), repositoryName); err != nil {
-				t.Fatal(err)
-			}
+			s.invalidate()
 			up.handle(answer(404, ""))
 			r := s.Do(Admin, "GET", "/f", nil)
 			wantAnswer(t, "gone", r, 200, "old")
@@ -295,9 +293,7 @@ func TestUpstream_Moved(t *testing.T) {
 	second.handle(answer(404, ""))
 	wantAnswer(t, "not there", s.Do(Admin, "GET", "/gone", nil), 200, "first")
 	second.handle(unconditional("second"))
-	if err := s.manager.Invalidate(t.Context(), repositoryName); err != nil {
-		t.Fatal(err)
-	}
+	s.invalidate()
 	for _, path := range []string{"/f", "/gone", "/kept"} {
 		wantAnswer(t, "asked once more", s.Do(Admin, "GET", path, nil), 200, "second")
 	}
