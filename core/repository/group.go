@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -150,7 +151,21 @@ func (x *exchange) findMember(ctx context.Context, method string) (found, error)
 			absent = err // it says why
 		}
 	}
+	if method == http.MethodHead && x.uploads() {
+		return found{}, absent
+	}
 	return found{}, cmp.Or(failed, absent)
+}
+
+// uploads tells whether a HEAD is the question of somebody who may upload what is not there: a member that is away must not keep uploads
+// from the writable one. To who only reads a 404 would be a lie. What is named by digest is at worst uploaded once more; of the rest it takes
+// a token that was asked for to upload.
+func (x *exchange) uploads() bool {
+	c := x.repo.config
+	if c.Group.WritableMember == "" || x.route.Expect == "" && x.principal.Grants == nil {
+		return false
+	}
+	return x.manager.security.Allowed(x.principal, c.Format, c.Name, content.Edit, x.route.Path, x.route.Name)
 }
 
 // findNow is find that waits until it is certain that there is something: a fetch may turn out to be of nothing, or of what can't be

@@ -224,3 +224,47 @@ func TestPushByClients(t *testing.T) {
 		c.run("validate", "--remote", s.host+"/local/base/skopeo:mine")
 	})
 }
+
+// TestPushWhileAway: a member whose upstream is away keeps nobody from pushing to the group; who only reads hears that nobody knows.
+func TestPushWhileAway(t *testing.T) {
+	u, at := newScripted(t)
+	u.handle(status(500))
+	for name, basic := range map[string]bool{"token": false, "basic": true} {
+		t.Run(name, func(t *testing.T) {
+			s := newServer(t, true)
+			s.hosted(t, "local", false)
+			s.proxy(t, "far", at)
+			s.create(t, repository.Config{
+				Name: "all", Type: repository.Group, Group: &repository.GroupConfig{MemberNames: []string{"far", "local"}, WritableMember: "local"},
+			}, basic)
+			unknown := s.host + "/v2/all/app/manifests/" + digest.FromString("x").String()
+			if res, err := http.Head("http://" + unknown); err != nil || !basic && res.StatusCode < 500 {
+				t.Errorf("HEAD by digest of nobody: %v, %v", res, err)
+			}
+			if code, _, _ := call(t, "HEAD", unknown, "", ""); code != 404 {
+				t.Errorf("HEAD by digest of one who may push: %d", code)
+			}
+			if code, _, _ := call(t, "GET", unknown, "", ""); code < 500 {
+				t.Errorf("GET: %d", code)
+			}
+			if code, _, _ := call(t, "HEAD", s.host+"/v2/all/app/manifests/1", "", ""); code < 500 {
+				t.Errorf("HEAD by tag without a token: %d", code)
+			}
+			empty := t.TempDir() + "/image.tar"
+			c := newCrane(t, s.host, s.host)
+			c.run("append", "-f", layer(t, 1<<10), "-t", s.host+"/local/base:1")
+			c.run("pull", s.host+"/local/base:1", empty)
+			if !basic { // crane asks for the tag before it pushes
+				c.run("push", empty, s.host+"/all/app:crane")
+				c.run("validate", "--remote", s.host+"/local/app:crane")
+			}
+			cmd := exec.CommandContext(t.Context(), testenv.Tool(t, "skopeo"), "copy", "--dest-tls-verify=false",
+				"--dest-creds", user+":"+password, "docker-archive:"+empty, "docker://"+s.host+"/all/app:skopeo")
+			cmd.Env = []string{"HOME=" + t.TempDir()}
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			c.run("validate", "--remote", s.host+"/local/app:skopeo")
+		})
+	}
+}
