@@ -16,15 +16,20 @@ func (r *Repository) canonicalRoute(route format.Route) format.Route {
 	if p == nil || r.upstream == nil {
 		return route
 	}
-	name := p.Canonical(route.Name, r.upstream.base)
-	route.Path, route.Name = p.Rename(route.Path, route.Name, name), name
+	if name := p.Canonical(route.Name, r.upstream.base); name != route.Name {
+		route.Path, route.Name = p.Rename(route.Path, route.Name, name), name
+	}
 	return route
 }
 
 // canonical is the exchange with its route as the repository keeps it. Rights were checked on the one that was asked for.
 func (x *exchange) canonical() *exchange {
+	route := x.repo.canonicalRoute(x.route)
+	if route.Path == x.route.Path {
+		return x
+	}
 	inner := *x
-	inner.route = x.repo.canonicalRoute(x.route)
+	inner.route = route
 	return &inner
 }
 

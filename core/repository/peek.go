@@ -75,10 +75,11 @@ func (r *Repository) peek(ctx context.Context, route format.Route) (http.Header,
 	}
 	h := http.Header{}
 	h.Set("Content-Type", typeOf(route, res.Header))
-	for _, name := range []string{"Content-Length", "Last-Modified"} {
-		if v := res.Header.Get(name); v != "" {
-			h.Set(name, v)
-		}
+	if v := res.Header.Get("Content-Length"); v != "" {
+		h.Set("Content-Length", v)
+	}
+	if v := originOf(res.Header).Modified; v != "" {
+		h.Set("Last-Modified", v)
 	}
 	return h, nil
 }

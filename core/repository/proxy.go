@@ -437,5 +437,14 @@ func (r *Repository) validators(a *content.Asset) http.Header {
 
 // originOf is what upstream's answer says about its bytes.
 func originOf(h http.Header) content.Origin {
-	return content.Origin{ETag: strings.TrimSpace(h.Get("ETag")), Modified: h.Get("Last-Modified")}
+	origin := content.Origin{ETag: strings.TrimSpace(h.Get("ETag"))}
+	if modified := h.Get("Last-Modified"); isDate(modified) { // what is no date is ignored
+		origin.Modified = modified
+	}
+	return origin
+}
+
+func isDate(text string) bool {
+	_, err := http.ParseTime(text)
+	return err == nil
 }

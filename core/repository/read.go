@@ -92,7 +92,9 @@ func (x *exchange) head(h http.Header, a content.Asset) {
 	}
 	h["Content-Type"] = []string{contentType}
 	h["Etag"] = []string{etag(a)}
-	if modified := x.modified(a); !modified.IsZero() {
+	if a.Origin != nil && len(a.Origin.Modified) == len(http.TimeFormat) {
+		h["Last-Modified"] = []string{a.Origin.Modified} // it needs no parsing
+	} else if modified := x.modified(a); !modified.IsZero() {
 		h["Last-Modified"] = []string{modified.Format(http.TimeFormat)}
 	}
 	h["X-Content-Type-Options"] = nosniff
