@@ -184,30 +184,35 @@ func (x *exchange) findNow(ctx context.Context, method string) (found, error) {
 	return f, nil
 }
 
-// listMembers is list for a group: the members' pages merged. A member that can't answer is left out, unless all are.
+// listMembers is list for a group: the members' pages merged. A member that can't answer is left out where others have something; where
+// they have nothing its error is the answer, as an empty list, or that there is no such name, would be believed.
 func (r *Repository) listMembers(ctx context.Context, l content.List, q question) (content.Page, error) {
 	var merged content.Page
 	var failed error
-	answered := false
 	for _, member := range r.showing(q) {
 		page, err := member.list(ctx, l, q)
 		switch {
 		case err == nil:
-			answered = true
 			merged = mergePages(merged, page, l.Limit)
 		case ctx.Err() != nil:
 			return content.Page{}, err
-		case errs.Is(err, errs.NotFound):
-			answered = true
-		default:
+		case !errs.Is(err, errs.NotFound):
 			r.manager.log.Warn("a member's list is missing", "repo", r.Name(), "member", member.Name(), "err", err)
-			failed = errors.Join(failed, err)
+			failed = cmp.Or(failed, err)
 		}
 	}
-	if !answered && failed != nil {
+	if failed != nil && !hit(l, merged) {
 		return content.Page{}, failed
 	}
 	return merged, nil
+}
+
+// hit tells whether a page says anything of what there is: that a name is known does, the end of a list does not.
+func hit(l content.List, p content.Page) bool {
+	if l.Limit > 0 && len(p.Assets)+len(p.Names) == 0 && (l.Names || l.After != "") {
+		return false
+	}
+	return p.Known
 }
 
 // mergePages merges the beginnings of two lists. What both have comes from a. A page that is not the last may be shorter than the
