@@ -414,6 +414,10 @@ type Document struct {
 	ContentType string
 	// Next is where the rest begins of a document that comes in pages; empty on the last one.
 	Next string
+	// Empty tells that it lists nothing, so that it must not be taken for all that there is where a member of a group can't be asked.
+	Empty bool
+	// Flaws are set by the core: what clients are told is wrong with it.
+	Flaws content.Flaws
 }
 
 // Entrance is implemented by a format whose clients can't be given a URL prefix: it gets paths of the main port.

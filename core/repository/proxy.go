@@ -229,7 +229,7 @@ func (x *exchange) remoteDocument(ctx context.Context) (format.Document, error) 
 	if err != nil {
 		return format.Document{}, err
 	}
-	next := doc.Next
+	next, flaws := doc.Next, doc.Flaws
 	doc.Next = ""
 	if p.selector == nil {
 		return doc, nil
@@ -237,6 +237,7 @@ func (x *exchange) remoteDocument(ctx context.Context) (format.Document, error) 
 	if doc, err = p.selector.Select(x.route, doc); err != nil {
 		return doc, wrong(err)
 	}
+	doc.Flaws = flaws
 	if next == "" || p.merger == nil {
 		return doc, nil
 	}
@@ -245,12 +246,14 @@ func (x *exchange) remoteDocument(ctx context.Context) (format.Document, error) 
 		if doc, err = x.keptDocument(ctx, pageAfter(x.route.Path, next)); err != nil {
 			return format.Document{}, err
 		}
-		next, doc.Next = doc.Next, ""
+		next, doc.Next, flaws = doc.Next, "", flaws.And(doc.Flaws)
 		if doc, err = p.selector.Select(x.route, doc); err != nil {
 			return doc, wrong(err)
 		}
 	}
-	return p.merger.Merge(ctx, x.route, pages)
+	doc, err = p.merger.Merge(ctx, x.route, pages)
+	doc.Flaws = flaws
+	return doc, err
 }
 
 // maxUpstreamPages is how many pages of one list upstream is asked for.
@@ -319,7 +322,11 @@ func (x *exchange) oneDocument(ctx context.Context) (format.Document, error) {
 			return format.Document{}, x.repo.refused(err)
 		}
 	}
-	return x.read(ctx, a)
+	doc, err := x.read(ctx, a)
+	if f.stale && a.Origin != nil {
+		doc.Flaws.Stale = a.Origin.CheckedAt
+	}
+	return doc, err
 }
 
 // read is an asset's bytes as a document.
@@ -384,6 +391,7 @@ func (r *Repository) listRemote(ctx context.Context, l content.List) (content.Pa
 		return page, nil
 	}
 	if page, localErr := r.keptList(ctx, l); localErr == nil && page.Known && (len(page.Assets) > 0 || len(page.Names) > 0) {
+		page.Flaws.Incomplete = !errs.Is(err, errs.NotFound)
 		return page, nil
 	}
 	return content.Page{}, err
@@ -392,6 +400,7 @@ func (r *Repository) listRemote(ctx context.Context, l content.List) (content.Pa
 // pages looks for the page among those that upstream has from the exchange's route on.
 func (x *exchange) pages(ctx context.Context, l content.List) (content.Page, error) {
 	path := x.route.Path
+	var flaws content.Flaws
 	for n := 1; ; n++ {
 		doc, err := x.keptDocument(ctx, path)
 		if err != nil {
@@ -401,6 +410,8 @@ func (x *exchange) pages(ctx context.Context, l content.List) (content.Page, err
 		if err != nil {
 			return page, wrong(err)
 		}
+		flaws = flaws.And(doc.Flaws)
+		page.Flaws = flaws
 		if len(page.Assets)+len(page.Names) > 0 || !page.More {
 			return page, nil
 		}
