@@ -358,6 +358,9 @@ func keptOf(h http.Header) any {
 // maxNext is the most bytes of the query of a Link that is followed.
 const maxNext = 2048
 
+// keptTime is how long it may take to list what is kept after the time for upstream's list is over.
+const keptTime = time.Second
+
 // listRemote is list for a proxy: upstream's page, as far as it can be had or is kept, else what the repository has itself.
 func (r *Repository) listRemote(ctx context.Context, l content.List) (content.Page, error) {
 	p := r.plugin.paginator
@@ -372,6 +375,12 @@ func (r *Repository) listRemote(ctx context.Context, l content.List) (content.Pa
 	page, err := x.pages(ctx, l)
 	if err == nil {
 		return page, nil
+	}
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		// The time was upstream's; what is here takes none.
+		var cancel func()
+		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), keptTime)
+		defer cancel()
 	}
 	if page, localErr := r.keptList(ctx, l); localErr == nil && page.Known && (len(page.Assets) > 0 || len(page.Names) > 0) {
 		page.Flaws.Incomplete = !errs.Is(err, errs.NotFound)
