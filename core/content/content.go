@@ -159,4 +159,6 @@ type Page struct {
 	More bool
 	// Known tells that the repository has assets of List.Name, or that the list was not restricted to a name.
 	Known bool
+	// Flaws are what clients are told is wrong with it.
+	Flaws Flaws
 }

@@ -383,9 +383,17 @@ type Paginator interface {
 	// answer is kept under the route's path, which may have a query.
 	Ask(l content.List) (route Route, ok bool)
 	// Page reads upstream's answer, which may hold more or less than was asked for. An error says that it is none. doc.Next is the
-	// query of the Link to upstream's next page (RFC 8288); empty when there is none. A page of no items with More is one that all of
-	// upstream's items precede: then the next one of upstream's is read.
-	Page(l content.List, doc Document) (content.Page, error)
+	// query of the Link to upstream's next page (RFC 8288); empty when there is none. The page is made of this answer alone: More tells
+	// that l.Limit left out some of it.
+	Page(l content.List, doc Document) (content.Page, Span, error)
+}
+
+// Span is where one page of upstream's is in the list.
+type Span struct {
+	// First and Last are of all its items, by byte order, whether they are asked for or not; empty where there are none.
+	First, Last string
+	// Sorted: they come in byte order, and, as far as can be told, the next page goes on behind the last of them.
+	Sorted bool
 }
 
 // Selector cuts what an Index route asks for out of the document that upstream has at its path.
@@ -414,6 +422,10 @@ type Document struct {
 	ContentType string
 	// Next is where the rest begins of a document that comes in pages; empty on the last one.
 	Next string
+	// Empty tells that it lists nothing, so that it must not be taken for all that there is where a member of a group can't be asked.
+	Empty bool
+	// Flaws are set by the core: what clients are told is wrong with it.
+	Flaws content.Flaws
 }
 
 // Entrance is implemented by a format whose clients can't be given a URL prefix: it gets paths of the main port.

@@ -67,9 +67,7 @@ func (f found) serve(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	if f.asset.Origin != nil && f.stale {
-		age := max(int(time.Since(f.asset.Origin.CheckedAt).Seconds()), 0)
-		h.Set("Age", strconv.Itoa(age))
-		h.Set("Warning", `110 - "Response is Stale"`)
+		content.Flaws{Stale: f.asset.Origin.CheckedAt}.Mark(h)
 	}
 	return f.x.serveStored(w, r, f.asset)
 }

@@ -3,7 +3,6 @@ package repository
 import (
 	"cmp"
 	"context"
-	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -184,36 +183,42 @@ func (x *exchange) findNow(ctx context.Context, method string) (found, error) {
 	return f, nil
 }
 
-// listMembers is list for a group: the members' pages merged. A member that can't answer is left out, unless all are.
+// listMembers is list for a group: the members' pages merged. A member that can't answer is left out where others have something; where
+// they have nothing its error is the answer, as an empty list, or that there is no such name, would be believed.
 func (r *Repository) listMembers(ctx context.Context, l content.List, q question) (content.Page, error) {
 	var merged content.Page
 	var failed error
-	answered := false
 	for _, member := range r.showing(q) {
 		page, err := member.list(ctx, l, q)
 		switch {
 		case err == nil:
-			answered = true
 			merged = mergePages(merged, page, l.Limit)
 		case ctx.Err() != nil:
 			return content.Page{}, err
-		case errs.Is(err, errs.NotFound):
-			answered = true
-		default:
+		case !errs.Is(err, errs.NotFound):
 			r.manager.log.Warn("a member's list is missing", "repo", r.Name(), "member", member.Name(), "err", err)
-			failed = errors.Join(failed, err)
+			failed = cmp.Or(failed, err)
 		}
 	}
-	if !answered && failed != nil {
+	if failed != nil && !hit(l, merged) {
 		return content.Page{}, failed
 	}
+	merged.Flaws.Incomplete = merged.Flaws.Incomplete || failed != nil
 	return merged, nil
+}
+
+// hit tells whether a page says anything of what there is: that a name is known does, the end of a list does not.
+func hit(l content.List, p content.Page) bool {
+	if l.Limit > 0 && len(p.Assets)+len(p.Names) == 0 && (l.Names || l.After != "") {
+		return false
+	}
+	return p.Known
 }
 
 // mergePages merges the beginnings of two lists. What both have comes from a. A page that is not the last may be shorter than the
 // limit: of the other, what lies beyond its end belongs to a later page.
 func mergePages(a, b content.Page, limit int) content.Page {
-	p := content.Page{More: a.More || b.More, Known: a.Known || b.Known}
+	p := content.Page{More: a.More || b.More, Known: a.Known || b.Known, Flaws: a.Flaws.And(b.Flaws)}
 	path, name := func(x content.Asset) string { return x.Path }, func(s string) string { return s }
 	p.Assets = mergeSorted(upTo(a.Assets, b.Assets, b.More, path), upTo(b.Assets, a.Assets, a.More, path), path)
 	p.Names = mergeSorted(upTo(a.Names, b.Names, b.More, name), upTo(b.Names, a.Names, a.More, name), name)
@@ -258,29 +263,33 @@ func mergeSorted[T any](a, b []T, key func(T) string) []T {
 	return append(append(merged, a...), b...)
 }
 
-// mergeDocuments is the document of a group.
+// mergeDocuments is the document of a group. One that lists nothing is no answer where a member is missing: who looks for signatures
+// would believe that there are none.
 func (x *exchange) mergeDocuments(ctx context.Context) (format.Document, error) {
 	var docs []format.Document
+	var flaws content.Flaws
 	var failed error
 	for _, member := range x.repo.showing(x.asking()) {
 		doc, err := x.as(member).made(ctx)
 		switch {
 		case err == nil:
-			docs = append(docs, doc)
+			docs, flaws = append(docs, doc), flaws.And(doc.Flaws)
 		case ctx.Err() != nil:
 			return format.Document{}, err
 		case !errs.Is(err, errs.NotFound):
 			x.manager.log.Warn("a member's document is missing", "repo", x.repo.Name(), "member", member.Name(), "path", x.route.Path, "err", err)
-			failed = errors.Join(failed, err)
+			failed = cmp.Or(failed, err)
 		}
 	}
-	if len(docs) == 0 && failed != nil {
-		return format.Document{}, failed
-	}
 	if len(docs) == 0 {
-		return format.Document{}, assetNotFound(nil)
+		return format.Document{}, cmp.Or(failed, assetNotFound(nil))
 	}
-	return x.repo.plugin.merger.Merge(ctx, x.route, docs)
+	merged, err := x.repo.plugin.merger.Merge(ctx, x.route, docs)
+	if err == nil && merged.Empty {
+		err = failed
+	}
+	merged.Flaws = flaws.And(content.Flaws{Incomplete: failed != nil})
+	return merged, err
 }
 
 // writer is the exchange of the repository that changes go to: for a group, its writable member's. A Forbidden error tells that the

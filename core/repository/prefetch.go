@@ -282,7 +282,7 @@ func (p *prefetch) list(ctx context.Context, l content.List, take func(content.P
 		if err != nil {
 			return err
 		}
-		page, err := p.paginator.Page(l, doc)
+		page, _, err := p.paginator.Page(l, doc)
 		if err != nil {
 			return wrong(err)
 		}

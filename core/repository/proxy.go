@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
+
 	"github.com/repomgr/repomgr/core/content"
 	"github.com/repomgr/repomgr/core/errs"
 	"github.com/repomgr/repomgr/core/format"
@@ -27,6 +29,8 @@ type upstream struct {
 	contentAge, metadataAge time.Duration
 	// absent remembers what upstream doesn't have; nil when that is not wanted.
 	absent *absences
+	// unsorted are the paths of its lists of which a page was found to have what precedes the one before.
+	unsorted *lru.Cache[string, bool]
 }
 
 // defaultAge is how long a copy is fresh, and an absence is remembered, unless the configuration says otherwise, in minutes.
@@ -57,7 +61,7 @@ func (m *Manager) buildProxy(r *Repository) error {
 	if err := r.settleProxy(); err != nil {
 		return err
 	}
-	u := &upstream{base: base, contentAge: minutes(c.Proxy.ContentMaxAge), metadataAge: minutes(c.Proxy.MetadataMaxAge)}
+	u := &upstream{base: base, unsorted: newUnsorted(), contentAge: minutes(c.Proxy.ContentMaxAge), metadataAge: minutes(c.Proxy.MetadataMaxAge)}
 	options := remote.Options{Log: m.log.With("repo", c.Name)}
 	if p := r.plugin.remoter; p != nil {
 		options.Authorizer = p.Authorizer(base)
@@ -229,7 +233,7 @@ func (x *exchange) remoteDocument(ctx context.Context) (format.Document, error) 
 	if err != nil {
 		return format.Document{}, err
 	}
-	next := doc.Next
+	next, size, flaws := doc.Next, len(doc.Body), doc.Flaws
 	doc.Next = ""
 	if p.selector == nil {
 		return doc, nil
@@ -237,29 +241,11 @@ func (x *exchange) remoteDocument(ctx context.Context) (format.Document, error) 
 	if doc, err = p.selector.Select(x.route, doc); err != nil {
 		return doc, wrong(err)
 	}
+	doc.Flaws = flaws
 	if next == "" || p.merger == nil {
 		return doc, nil
 	}
-	pages := []format.Document{doc}
-	for ; next != "" && len(pages) < maxUpstreamPages; pages = append(pages, doc) {
-		if doc, err = x.keptDocument(ctx, pageAfter(x.route.Path, next)); err != nil {
-			return format.Document{}, err
-		}
-		next, doc.Next = doc.Next, ""
-		if doc, err = p.selector.Select(x.route, doc); err != nil {
-			return doc, wrong(err)
-		}
-	}
-	return p.merger.Merge(ctx, x.route, pages)
-}
-
-// maxUpstreamPages is how many pages of one list upstream is asked for.
-const maxUpstreamPages = 100
-
-// pageAfter is the path at which the page of upstream's is kept that the query leads to.
-func pageAfter(path, query string) string {
-	path, _, _ = strings.Cut(path, "?")
-	return path + "?" + query
+	return x.mergeRest(ctx, doc, size, next)
 }
 
 // substitute is what stands for the document of the route, which upstream doesn't have, or which can't be had of it now: then a copy of
@@ -319,7 +305,11 @@ func (x *exchange) oneDocument(ctx context.Context) (format.Document, error) {
 			return format.Document{}, x.repo.refused(err)
 		}
 	}
-	return x.read(ctx, a)
+	doc, err := x.read(ctx, a)
+	if f.stale && a.Origin != nil {
+		doc.Flaws.Stale = a.Origin.CheckedAt
+	}
+	return doc, err
 }
 
 // read is an asset's bytes as a document.
@@ -368,6 +358,9 @@ func keptOf(h http.Header) any {
 // maxNext is the most bytes of the query of a Link that is followed.
 const maxNext = 2048
 
+// keptTime is how long it may take to list what is kept after the time for upstream's list is over.
+const keptTime = time.Second
+
 // listRemote is list for a proxy: upstream's page, as far as it can be had or is kept, else what the repository has itself.
 func (r *Repository) listRemote(ctx context.Context, l content.List) (content.Page, error) {
 	p := r.plugin.paginator
@@ -383,33 +376,17 @@ func (r *Repository) listRemote(ctx context.Context, l content.List) (content.Pa
 	if err == nil {
 		return page, nil
 	}
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		// The time was upstream's; what is here takes none.
+		var cancel func()
+		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), keptTime)
+		defer cancel()
+	}
 	if page, localErr := r.keptList(ctx, l); localErr == nil && page.Known && (len(page.Assets) > 0 || len(page.Names) > 0) {
+		page.Flaws.Incomplete = !errs.Is(err, errs.NotFound)
 		return page, nil
 	}
 	return content.Page{}, err
-}
-
-// pages looks for the page among those that upstream has from the exchange's route on.
-func (x *exchange) pages(ctx context.Context, l content.List) (content.Page, error) {
-	path := x.route.Path
-	for n := 1; ; n++ {
-		doc, err := x.keptDocument(ctx, path)
-		if err != nil {
-			return content.Page{}, err
-		}
-		page, err := x.repo.plugin.paginator.Page(l, doc)
-		if err != nil {
-			return page, wrong(err)
-		}
-		if len(page.Assets)+len(page.Names) > 0 || !page.More {
-			return page, nil
-		}
-		if doc.Next == "" || n == maxUpstreamPages {
-			page.More = false
-			return page, nil
-		}
-		path = pageAfter(path, doc.Next)
-	}
 }
 
 // learn remembers that upstream does not have something.

@@ -401,6 +401,7 @@ func (x *exchange) serveDocument(w http.ResponseWriter, r *http.Request) error {
 	}
 	h["Content-Type"] = []string{doc.ContentType}
 	h["X-Content-Type-Options"] = nosniff
+	doc.Flaws.Mark(h)
 	if f != nil {
 		defer f.Close()
 		http.ServeContent(w, r, "", time.Time{}, f)
@@ -441,8 +442,10 @@ func (x *exchange) document(r *http.Request, h http.Header) (format.Document, bl
 		made = true
 		return x.made(ctx)
 	})
+	flaws := doc.Flaws
 	if err == nil && p.rewriter != nil {
 		doc, err = p.rewriter.Rewrite(r, x.entry, x.route, doc, h)
+		doc.Flaws = flaws
 	}
 	if err != nil || len(doc.Body) <= maxDocument {
 		return doc, nil, err

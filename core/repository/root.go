@@ -80,11 +80,13 @@ func (x *rootExchange) List(ctx context.Context, l content.List) (content.Page, 
 		}
 		if err != nil && repo.config.Type != Hosted && ctx.Err() == nil {
 			x.manager.log.Warn("a repository's names are missing in a list of all", "repo", repo.Name(), "err", err)
+			page.Flaws.Incomplete = true
 			continue
 		}
 		if err != nil {
 			return content.Page{}, err
 		}
+		page.Flaws = page.Flaws.And(part.Flaws)
 		for _, name := range part.Names {
 			page.Names = append(page.Names, prefix+name)
 		}
@@ -127,6 +129,7 @@ func (r *Repository) namesContaining(ctx context.Context, prefix string, l conte
 		if err != nil {
 			return content.Page{}, err
 		}
+		page.Flaws = page.Flaws.And(part.Flaws)
 		for _, name := range part.Names {
 			if !strings.Contains(prefix+strings.ToLower(name), term) {
 				continue

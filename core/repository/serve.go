@@ -223,6 +223,9 @@ func (x *exchange) serveList(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if page.Known {
+		page.Flaws.Mark(w.Header())
+	}
 	return x.repo.plugin.lister.WriteList(w, r, x.Repository(), x.entry, x.route, page)
 }
 

@@ -115,6 +115,7 @@ func rootCatalog(w http.ResponseWriter, r *http.Request, x format.RootExchange) 
 	if names == nil {
 		names = []string{}
 	}
+	page.Flaws.Mark(w.Header())
 	writeNames(w, pathCatalog, n, names, page.More)
 	return nil
 }

@@ -181,7 +181,7 @@ func (s *sheet) document() (format.Document, error) {
 	if err != nil {
 		return format.Document{}, fmt.Errorf("encode referrers: %w", err)
 	}
-	return format.Document{Body: body, ContentType: v1.MediaTypeImageIndex, Next: s.next}, nil
+	return format.Document{Body: body, ContentType: v1.MediaTypeImageIndex, Next: s.next, Empty: len(s.descriptors) == 0}, nil
 }
 
 // encode is json.Marshal without escapes for HTML, which make six bytes of one.

@@ -143,9 +143,9 @@ func TestPage(t *testing.T) {
 		{name: "limit", body: tags, list: content.List{Limit: 2}, want: []string{"B", "_1"}, more: true},
 		{name: "just the limit", body: tags, list: content.List{Limit: 5}, want: []string{"B", "_1", "a", "b", "c"}},
 		{name: "after", body: tags, list: content.List{Limit: 2, After: "/v2/a/manifests/_1"}, want: []string{"a", "b"}, more: true},
-		{name: "after all, with a next page", body: tags, next: "last=c", list: content.List{Limit: 2, After: "/v2/a/manifests/c"}, more: true},
+		{name: "after all, with a next page", body: tags, next: "last=c", list: content.List{Limit: 2, After: "/v2/a/manifests/c"}},
 		{name: "after all", body: tags, list: content.List{Limit: 2, After: "/v2/a/manifests/c"}},
-		{name: "next page", body: tags, next: "last=c", list: content.List{Limit: 10}, want: []string{"B", "_1", "a", "b", "c"}, more: true},
+		{name: "next page", body: tags, next: "last=c", list: content.List{Limit: 10}, want: []string{"B", "_1", "a", "b", "c"}},
 		{name: "limit zero", body: tags, next: "last=c"},
 		{name: "null", body: `{"name":"a","tags":null}`, list: content.List{Limit: 2}},
 		{name: "names", body: `{"repositories":["b/x","A","a","b/x","a//b"]}`, list: content.List{Names: true, Limit: 10}, want: []string{"a", "b/x"}},
@@ -157,7 +157,7 @@ func TestPage(t *testing.T) {
 			if !test.list.Names {
 				test.list.Kind, test.list.Name = kindTag, "a"
 			}
-			page, err := docker{}.Page(test.list, format.Document{Body: []byte(test.body), Next: test.next})
+			page, _, err := docker{}.Page(test.list, format.Document{Body: []byte(test.body), Next: test.next})
 			if err != nil || !page.Known {
 				t.Fatalf("known %v, error %v", page.Known, err)
 			}
@@ -174,8 +174,35 @@ func TestPage(t *testing.T) {
 		})
 	}
 	for _, body := range []string{"", "<html>", `[]`, `{"tags":"x"}`, `{"tags":[1]}`} {
-		if _, err := (docker{}).Page(content.List{Kind: kindTag, Name: "a"}, format.Document{Body: []byte(body)}); err == nil {
+		if _, _, err := (docker{}).Page(content.List{Kind: kindTag, Name: "a"}, format.Document{Body: []byte(body)}); err == nil {
 			t.Errorf("%q is a list", body)
 		}
+	}
+}
+
+// Where a page is in upstream's list, and whether those that follow can be left for later.
+func TestSpan(t *testing.T) {
+	for _, test := range []struct {
+		name, tags, next string
+		want             format.Span
+	}{
+		{"the only page", `["a","b"]`, "", format.Span{First: "a", Last: "b", Sorted: true}},
+		{"the only page, in another order", `["b","a"]`, "", format.Span{First: "a", Last: "b"}},
+		{"by name", `["a","b"]`, "n=2&last=b", format.Span{First: "a", Last: "b", Sorted: true}},
+		{"by an escaped name", `["a","b/c"]`, "last=b%2Fc", format.Span{First: "a", Last: "b/c", Sorted: true}},
+		{"by name, in another order", `["B","a","C"]`, "last=C", format.Span{First: "B", Last: "a"}},
+		{"by a number", `["a","b"]`, "page=2", format.Span{First: "a", Last: "b"}},
+		{"by what looks like a name", `["a","b"]`, "last=YmFzZTY0", format.Span{First: "a", Last: "b"}},
+		{"no query", `["a","b"]`, "last=%zz", format.Span{First: "a", Last: "b"}},
+		{"nothing", `[]`, "last=b", format.Span{Sorted: true}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			for _, l := range []content.List{{Kind: kindTag, Name: "a", Limit: 1}, {Kind: kindTag, Name: "a", Limit: 1, After: "/z"}, {Names: true, Contains: "z"}} {
+				_, got, err := docker{}.Page(l, format.Document{Body: []byte(`{"tags":` + test.tags + `,"repositories":` + test.tags + `}`), Next: test.next})
+				if err != nil || got != test.want {
+					t.Errorf("%+v: %+v, %v; want %+v", l, got, err, test.want)
+				}
+			}
+		})
 	}
 }

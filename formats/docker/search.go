@@ -23,8 +23,11 @@ const (
 	maxQuery      = maxName
 )
 
-// searchTime is how long an upstream server may take over a search: the others' results wait for it.
-const searchTime = 10 * time.Second
+// How long an upstream server may take over a search, and its index alone: the others' results wait for it.
+const (
+	searchTime = 10 * time.Second
+	indexTime  = 5 * time.Second
+)
 
 // lister is what both a repository and the format's root can do.
 type lister func(ctx context.Context, l content.List) (content.Page, error)
@@ -176,16 +179,27 @@ func searchMembers(ctx context.Context, x format.Exchange, term string) ([]resul
 // searchMember are the results of a hosted repository or of a proxy. Where the proxy's index doesn't answer they are the names of
 // upstream's catalog, or else of what the proxy has.
 func searchMember(ctx context.Context, x format.Exchange, prefix, term string) ([]result, error) {
-	if _, proxy := proxySettings(x); proxy {
-		var cancel func()
-		ctx, cancel = context.WithTimeout(ctx, searchTime)
-		defer cancel()
-		if found, err := askIndex(ctx, x, prefix, term); err == nil || ctx.Err() != nil {
-			return found, err
-		}
+	if _, proxy := proxySettings(x); !proxy {
+		names, err := findNames(ctx, x.List, term)
+		return named(prefix, names), err
 	}
-	names, err := findNames(ctx, x.List, term)
+	inner, cancel := context.WithTimeout(ctx, searchTime)
+	defer cancel()
+	found, err := askIndexInTime(inner, x, prefix, term)
+	if err == nil || ctx.Err() != nil {
+		return found, err
+	}
+	names, err := findNames(inner, x.List, term)
+	if err != nil && inner.Err() != nil && ctx.Err() == nil {
+		err = errs.Wrap(errs.Unavailable, err, "the upstream server of %s takes too long to search", x.Repository().Name)
+	}
 	return named(prefix, names), err
+}
+
+func askIndexInTime(ctx context.Context, x format.Exchange, prefix, term string) ([]result, error) {
+	ctx, cancel := context.WithTimeout(ctx, indexTime)
+	defer cancel()
+	return askIndex(ctx, x, prefix, term)
 }
 
 func proxySettings(x format.Exchange) (s ProxySettings, proxy bool) {

@@ -136,6 +136,46 @@ func TestSearch(t *testing.T) {
 	}
 }
 
+// An index that hangs leaves time for the catalog. A server that hangs altogether is not this one's error.
+func TestSearchOfSlowServer(t *testing.T) {
+	for _, test := range []struct {
+		name, repository, hangs, keeps string
+		code                           int
+		want                           string
+	}{
+		{"the index", "far", "/v1/search", "", 200, "team/app"},
+		{"a member's index", "alone", "/v1/search", "", 200, "team/app"},
+		{"all", "far", "/v1/search /v2/_catalog", "", 503, "UNAVAILABLE"},
+		{"all of a member", "alone", "/v1/search /v2/_catalog", "", 503, "UNAVAILABLE"},
+		{"all, with something kept", "far", "/v1/search /v2/_catalog", "own/app", 200, "own/app"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel() // they wait most of the time
+			u, s := newScriptedProxy(t)
+			s.group(t, "alone", "", "far")
+			u.handle(func(w http.ResponseWriter, r *http.Request) {
+				switch {
+				case strings.Contains(test.hangs, r.URL.Path):
+					<-r.Context().Done()
+				case r.URL.Path == "/v2/_catalog":
+					fmt.Fprint(w, `{"repositories":["team/app"]}`)
+				default:
+					serve(image)(w, r)
+				}
+			})
+			if test.keeps != "" {
+				if code, _, body := call(t, "GET", s.host+"/v2/far/"+test.keeps+"/manifests/1", "", ""); code != 200 {
+					t.Fatal(code, body)
+				}
+			}
+			code, _, body := call(t, "GET", s.host+"/repository/"+test.repository+"/v1/search?q=app", "", "")
+			if code != test.code || !strings.Contains(body, `"`+test.want+`"`) {
+				t.Errorf("%d %s, want %d with %q", code, body, test.code, test.want)
+			}
+		})
+	}
+}
+
 // ending are the names that end so.
 func ending(names []string, end string) []string {
 	return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !strings.HasSuffix(name, end) })
