@@ -132,7 +132,9 @@ func (c *Client) Do(ctx context.Context, req Request) (resp *http.Response, err 
 		return nil, err
 	}
 	o := outcome{ended: true} // in case the Authorizer panics
+	began := c.now()
 	defer func() {
+		o.took = c.now().Sub(began)
 		c.health.settle(ctx, probe, o)
 		err = c.health.told(err)
 	}()
