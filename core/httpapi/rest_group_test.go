@@ -1,8 +1,10 @@
 package httpapi
 
 import (
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/repomgr/repomgr/core/security"
 )
@@ -85,6 +87,31 @@ func TestCycles(t *testing.T) {
 	w.want(t, 204, "", "PUT", path+"/c", rawGroup("c", `{"memberNames":["files","a","b"]}`))
 	w.want(t, 201, "", "PUT", "/repository/files/x", "content")
 	w.want(t, 200, "content", "GET", "/repository/c/x", "")
+}
+
+// Groups may be nested as deeply as one likes, and to look through them takes no longer the more ways there are.
+func TestNesting(t *testing.T) {
+	const path = "/v1/repositories/raw/group"
+	w := newWired(t)
+	w.want(t, 201, "", "POST", "/v1/repositories/raw/hosted", rawHosted("files"))
+	w.want(t, 201, "", "PUT", "/repository/files/x", "content")
+	below := `"files"`
+	began := time.Now()
+	for level := range 25 {
+		var names []string
+		for _, side := range []string{"a", "b", "c"} {
+			name := side + strconv.Itoa(level)
+			w.want(t, 201, "", "POST", path, rawGroup(name, `{"memberNames":[`+below+`]}`))
+			names = append(names, strconv.Quote(name))
+		}
+		below = strings.Join(names, ",")
+	}
+	if took := time.Since(began); took > 20*time.Second {
+		t.Errorf("it took %s", took)
+	}
+	w.want(t, 200, "content", "GET", "/repository/c24/x", "")
+	want := violationsOf("memberNames", "group a0 would contain itself by way of c24")
+	w.want(t, 400, want, "PUT", path+"/a0", rawGroup("a0", `{"memberNames":["files","c24"]}`))
 }
 
 // A repository that is deleted goes out of the groups that it is in, and they go on, also when nothing is left in them.

@@ -23,6 +23,8 @@ type Options struct {
 	Stall time.Duration
 	// Now is the clock for blocks and Retry-After; nil is time.Now.
 	Now func() time.Time
+	// Loop is this server's name in CDN-Loop (RFC 8586), as LoopName makes it; empty for none.
+	Loop string
 	// Log is told when the upstream is blocked and when it is available again; nil for nobody.
 	Log *slog.Logger
 }
@@ -36,6 +38,7 @@ type Client struct {
 	cred       Credentials
 	preemptive bool
 	circular   bool
+	loop       string
 	jar        http.CookieJar // nil without cookies
 	connection Connection
 	stall      time.Duration
@@ -57,7 +60,7 @@ func New(network *Network, base string, config Config, options Options) (*Client
 	}
 	connection := config.connection()
 	c := &Client{
-		network: network, base: u, origin: origin(u), authorizer: options.Authorizer,
+		network: network, base: u, origin: origin(u), authorizer: options.Authorizer, loop: options.Loop,
 		circular: connection.EnableCircularRedirects, connection: connection, stall: options.Stall, now: options.Now, pause: sleep,
 	}
 	c.cred, c.preemptive = config.credentials()
@@ -101,8 +104,12 @@ func (c *Client) Close() {
 // Answers with 401, 429 and 5xx are errors but for 501, which is about the method; all others are not. Of redirects those of GET and HEAD are followed. GET, HEAD and
 // OPTIONS are tried again after connections that failed before an answer, and after 502, 503 and 504.
 //
-// Errors are *Error, an *errs.Error if the request is wrong, or why ctx ended.
+// Errors are *Error, an *errs.Error if the request is wrong or, of kind NotFound, made for one that has come back to this server (Looped),
+// or why ctx ended.
 func (c *Client) Do(ctx context.Context, req Request) (resp *http.Response, err error) {
+	if Looped(ctx) {
+		return nil, errLooped()
+	}
 	if req.Method == "" {
 		req.Method = http.MethodGet
 	}
@@ -125,7 +132,9 @@ func (c *Client) Do(ctx context.Context, req Request) (resp *http.Response, err 
 		return nil, err
 	}
 	o := outcome{ended: true} // in case the Authorizer panics
+	began := c.now()
 	defer func() {
+		o.took = c.now().Sub(began)
 		c.health.settle(ctx, probe, o)
 		err = c.health.told(err)
 	}()

@@ -14,7 +14,7 @@ import (
 
 // mine are header fields that callers can't set; the last ones are hop by hop (RFC 9110 section 7.6.1).
 var mine = []string{
-	"Authorization", "Cookie", "User-Agent", "Accept-Encoding", "Host", "Content-Length",
+	"Authorization", "Cookie", loopField, "User-Agent", "Accept-Encoding", "Host", "Content-Length",
 	"Connection", "Keep-Alive", "Proxy-Authorization", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
 }
 
@@ -62,6 +62,7 @@ func (c *Client) exchange(ctx context.Context, r *http.Request) (*http.Response,
 	if err != nil {
 		return nil, err
 	}
+	c.sign(ctx, r.Header)
 	inner, cancel := context.WithCancelCause(ctx)
 	var begun atomic.Bool
 	inner = httptrace.WithClientTrace(inner, &httptrace.ClientTrace{GotFirstResponseByte: func() { begun.Store(true) }})

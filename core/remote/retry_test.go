@@ -72,11 +72,11 @@ func TestBlockTimes(t *testing.T) {
 	seconds := []int{10, 20, 40, 80, 160, 320, 600, 600, 600}
 	for i, s := range seconds {
 		most := time.Duration(s) * time.Second
-		if d := blockTime(i + 1); d <= most*9/10-1 || d > most {
+		if d := blockTime(firstBlock, i+1); d <= most*9/10-1 || d > most {
 			t.Errorf("block %d is %v, want about %v", i+1, d, most)
 		}
 	}
-	if d := blockTime(1000); d > lastBlock {
+	if d := blockTime(firstBlock, 1000); d > lastBlock {
 		t.Errorf("block 1000 is %v", d)
 	}
 }

@@ -50,7 +50,7 @@ type RateLimit struct {
 	Seen   time.Time
 }
 
-// The block after the first failure; each that follows it doubles the time up to the last.
+// The block after the first failure, unless that took long; each that follows it doubles the time up to the last.
 const (
 	firstBlock = 10 * time.Second
 	lastBlock  = 10 * time.Minute
@@ -86,6 +86,7 @@ type outcome struct {
 	hold     *Error // by its RetryAfter it asked to be left alone
 	fault    *Error // nothing could be had of it, for a reason that does not block
 	ended    bool   // the caller left, so that it shows nothing
+	took     time.Duration
 }
 
 // admit decides about a request to the upstream. A probe must be settled before another is let through.
@@ -153,7 +154,7 @@ func (h *health) settle(ctx context.Context, probe bool, o outcome) {
 	}
 	switch {
 	case o.err != nil:
-		h.fail(ctx, probe, o.err)
+		h.fail(ctx, probe, o.err, o.took)
 	case o.answered:
 		if !h.state.BlockedUntil.IsZero() {
 			h.log.LogAttrs(ctx, slog.LevelInfo, "upstream available again", slog.String("host", h.host))
@@ -164,8 +165,8 @@ func (h *health) settle(ctx context.Context, probe bool, o outcome) {
 }
 
 // fail blocks the upstream if that is wanted. Of requests that fail together only the first does, and while it is blocked only the
-// probe makes it longer.
-func (h *health) fail(ctx context.Context, probe bool, err *Error) {
+// probe makes it longer. took is the request's time.
+func (h *health) fail(ctx context.Context, probe bool, err *Error, took time.Duration) {
 	h.reason = err.Error()
 	if !h.auto {
 		h.streak++
@@ -178,7 +179,11 @@ func (h *health) fail(ctx context.Context, probe bool, err *Error) {
 		return
 	}
 	h.streak++
-	until := h.now().Add(max(blockTime(h.streak), min(err.RetryAfter, maxHold)))
+	first := firstBlock
+	if err.Kind == Timeout {
+		first = max(first, took*10/3) // at the least three times as long, as blockTime takes some away
+	}
+	until := h.now().Add(max(blockTime(first, h.streak), min(err.RetryAfter, maxHold)))
 	h.state.BlockedUntil = until
 	h.log.LogAttrs(ctx, slog.LevelWarn, "upstream blocked", slog.String("host", h.host), slog.Time("until", until), slog.Any("err", err))
 }
@@ -205,12 +210,12 @@ func (h *health) told(err error) error {
 	return &known
 }
 
-// blockTime is how long the upstream is left alone after failing so many times in a row. Up to a tenth is taken away at random, so
+// blockTime is how long the upstream is left alone after failing so many times in a row, if it was for first after the first time. Up to a tenth is taken away at random, so
 // that many proxies of one host don't ask all at once.
-func blockTime(streak int) time.Duration {
+func blockTime(first time.Duration, streak int) time.Duration {
 	d := lastBlock
 	if streak < 8 {
-		d = min(firstBlock<<(streak-1), lastBlock)
+		d = min(min(first, lastBlock)<<(streak-1), lastBlock)
 	}
 	return d - rand.N(d/10)
 }

@@ -460,3 +460,35 @@ func TestSlowSuccess(t *testing.T) {
 		t.Errorf("state %+v", s)
 	}
 }
+
+// Who hangs is left alone for longer than it makes others wait.
+func TestBlockAfterTimeout(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		took  time.Duration
+		wants []time.Duration // at least, of one failure after the other; at most a quarter more
+	}{
+		{"at once", 0, []time.Duration{9 * time.Second, 18 * time.Second}},
+		{"the usual time", 20 * time.Second, []time.Duration{time.Minute, 2 * time.Minute, 4 * time.Minute, 8 * time.Minute, 9 * time.Minute}},
+		{"very long", time.Hour, []time.Duration{9 * time.Minute, 9 * time.Minute}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			clock := newClock()
+			u := server(t, func(_ http.ResponseWriter, r *http.Request) {
+				clock.move(tt.took)
+				<-r.Context().Done()
+			})
+			c := newClient(t, u.URL, noRetries(), Options{Now: clock.now})
+			c.reach().timeout = 200 * time.Millisecond
+			for n, want := range tt.wants {
+				_, _, err := get(c, Request{})
+				wantKind(t, err, Timeout)
+				left := c.State().BlockedUntil.Sub(clock.now())
+				if left < want || left > want*5/4 {
+					t.Errorf("failure %d: blocked for %v, want about %v", n+1, left, want)
+				}
+				clock.move(left)
+			}
+		})
+	}
+}

@@ -28,10 +28,22 @@ type fetches struct {
 	running  sync.WaitGroup
 
 	mu    sync.Mutex
-	open  map[place]*fetch
-	peeks map[place]*peek
+	open  map[flight]*fetch
+	peeks map[flight]*peek
 	// left are those that nobody waits for, by the repository's id, the ones first that were left first.
 	left map[int64][]*fetch
+}
+
+// flight is what a fetch is one of a kind by.
+type flight struct {
+	place
+	// depth is how many other servers have asked for it. Where servers ask one another, each of two fetches could wait for the other if
+	// they were shared by requests that have come by more servers: what a fetch waits for is always deeper than it is itself.
+	depth int
+}
+
+func flightOf(ctx context.Context, r *Repository, route format.Route) flight {
+	return flight{place{r.id, route.Path}, remote.Depth(ctx)}
 }
 
 // fetch is a request to upstream, and what has come of it. It goes on when the client leaves that it was begun for.
@@ -40,7 +52,7 @@ type fetch struct {
 	began         time.Time
 	invalidations int64
 	// place is where it belongs.
-	place place
+	place flight
 	// cancel ends it.
 	cancel context.CancelCauseFunc
 	// shared tells that more than one have waited for it; waiting are those who do, each with what ends the watch over its context, by
@@ -75,10 +87,10 @@ const tail = 32 << 10
 const attemptsOfBody = 3
 
 func newFetches(lifetime context.Context) *fetches {
-	return &fetches{lifetime: lifetime, open: map[place]*fetch{}, peeks: map[place]*peek{}, left: map[int64][]*fetch{}}
+	return &fetches{lifetime: lifetime, open: map[flight]*fetch{}, peeks: map[flight]*peek{}, left: map[int64][]*fetch{}}
 }
 
-func (s *fetches) underWay(p place) bool {
+func (s *fetches) underWay(p flight) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.open[p] != nil
@@ -87,7 +99,7 @@ func (s *fetches) underWay(p place) bool {
 // start returns the fetch of the route's path, which it begins if it isn't under way, or was begun before an invalidation. stale is the copy that there is; nil for none.
 // The caller waits for it until ctx ends.
 func (s *fetches) start(ctx context.Context, r *Repository, route format.Route, stale *content.Asset) *fetch {
-	p := place{r.id, route.Path}
+	p := flightOf(ctx, r, route)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	invalidations := r.invalidations.Load()
@@ -209,12 +221,15 @@ func (r *Repository) fetch(ctx context.Context, route format.Route, stale *conte
 		return a, errors.Join(err, r.doubt(ctx, a))
 	}
 	switch {
+	case err == nil && route.Class == content.Index && remote.Depth(ctx) > 0:
+		// A list may lack what the servers have that the request came by: the next who wants it asks again.
+		return a, r.doubt(ctx, a)
 	case err == nil:
 		r.upstream.absent.remove(route.Path)
 	case errs.Is(err, errs.NotFound):
 		if stale == nil {
-			r.learn(route, err)
-		} else {
+			r.learn(ctx, route, err)
+		} else if remote.Depth(ctx) == 0 {
 			// What upstream has no longer is kept, and asked for again when it is too old again.
 			_ = r.checked(ctx, *stale, r.origin(*stale))
 		}

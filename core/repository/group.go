@@ -30,7 +30,7 @@ func (m *Manager) checkMembers(r *Repository) error {
 	if len(g.MemberNames) == 0 {
 		return errs.Field("memberNames", "a group needs at least one member")
 	}
-	seen := map[string]bool{}
+	seen, visited := map[string]bool{}, map[string]bool{}
 	for _, name := range g.MemberNames {
 		member := m.find(name)
 		switch {
@@ -40,7 +40,7 @@ func (m *Manager) checkMembers(r *Repository) error {
 			return errs.Field("memberNames", "Member repository format does not match group repository format: %s", name)
 		case seen[name]:
 			return errs.Field("memberNames", "Member repository is there twice: %s", name)
-		case member.id == r.id && r.id != 0 || m.reaches(member, r.config.Name, 0):
+		case member.id == r.id && r.id != 0 || m.reaches(member, r.config.Name, visited):
 			return errs.Field("memberNames", "group %s would contain itself by way of %s", r.config.Name, name)
 		}
 		seen[name] = true
@@ -53,17 +53,18 @@ func (m *Manager) checkMembers(r *Repository) error {
 	return nil
 }
 
-// maxDepth is how deeply groups may be nested.
-const maxDepth = 20
-
-// reaches tells whether a repository is, or contains at any depth, the one of that name.
-func (m *Manager) reaches(r *Repository, name string, depth int) bool {
-	if r.config.Name == name || depth > maxDepth {
+// reaches tells whether a repository is, or contains at any depth, the one of that name. seen are those that are known not to.
+func (m *Manager) reaches(r *Repository, name string, seen map[string]bool) bool {
+	if r.config.Name == name {
 		return true
 	}
-	return r.config.Group != nil && slices.ContainsFunc(r.config.Group.MemberNames, func(member string) bool {
+	if seen[r.config.Name] || r.config.Group == nil {
+		return false
+	}
+	seen[r.config.Name] = true
+	return slices.ContainsFunc(r.config.Group.MemberNames, func(member string) bool {
 		next := m.find(member)
-		return next != nil && m.reaches(next, name, depth+1)
+		return next != nil && m.reaches(next, name, seen)
 	})
 }
 

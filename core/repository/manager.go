@@ -57,7 +57,9 @@ type Manager struct {
 	// network is what all requests to upstream servers have in common; fetches are those under way.
 	network *remote.Network
 	fetches *fetches
-	stop    context.CancelFunc
+	// loop is the name of this installation in requests to upstream servers.
+	loop string
+	stop context.CancelFunc
 
 	table atomic.Pointer[table]
 
@@ -84,7 +86,7 @@ func NewManager(ctx context.Context, db *store.Store, stores *BlobStores, format
 	listeners Listeners, network *remote.Network, key *secret.Key, log *slog.Logger) (*Manager, error) {
 	m := &Manager{
 		db: db, stores: stores, formats: map[string]*plugin{}, security: security, listeners: listeners, key: key, log: log,
-		caches: newCaches(db.Epochs), parsing: semaphore.NewWeighted(maxParsing), generating: semaphore.NewWeighted(maxGenerating), network: network, repositories: map[int64]*Repository{}, connectors: map[int]Connector{},
+		caches: newCaches(db.Epochs), parsing: semaphore.NewWeighted(maxParsing), generating: semaphore.NewWeighted(maxGenerating), network: network, loop: remote.LoopName(stores.installation), repositories: map[int64]*Repository{}, connectors: map[int]Connector{},
 	}
 	for _, f := range formats {
 		p := newPlugin(f)

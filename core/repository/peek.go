@@ -25,7 +25,7 @@ var errHeadless = errors.New("upstream does not answer HEAD")
 // peek asks upstream for the header of what is at the route, once for all who want to know at the same time. It goes on when the client
 // leaves for whom it was begun.
 func (s *fetches) peek(ctx context.Context, r *Repository, route format.Route) (http.Header, error) {
-	p := place{r.id, route.Path}
+	p := flightOf(ctx, r, route)
 	s.mu.Lock()
 	k := s.peeks[p]
 	if invalidations := r.invalidations.Load(); k == nil || k.invalidations != invalidations {
@@ -67,7 +67,7 @@ func (r *Repository) peek(ctx context.Context, route format.Route) (http.Header,
 		return nil, errHeadless
 	}
 	if err := cmp.Or(r.answered(res), r.isFile(route, res)); err != nil {
-		r.learn(route, err)
+		r.learn(ctx, route, err)
 		return nil, err
 	}
 	if err := coded(res.Header, route); err != nil {

@@ -62,7 +62,7 @@ func (m *Manager) buildProxy(r *Repository) error {
 		return err
 	}
 	u := &upstream{base: base, unsorted: newUnsorted(), contentAge: minutes(c.Proxy.ContentMaxAge), metadataAge: minutes(c.Proxy.MetadataMaxAge)}
-	options := remote.Options{Log: m.log.With("repo", c.Name)}
+	options := remote.Options{Log: m.log.With("repo", c.Name), Loop: m.loop}
 	if p := r.plugin.remoter; p != nil {
 		options.Authorizer = p.Authorizer(base)
 	}
@@ -207,14 +207,19 @@ func (x *exchange) findRemote(ctx context.Context, method string) (found, error)
 // findUpstream is findRemote for what upstream is to be asked for. stale is the copy that there is; nil for none.
 func (x *exchange) findUpstream(ctx context.Context, method string, stale *content.Asset) (found, error) {
 	r, route := x.repo, x.route
-	if stale != nil {
+	switch {
+	case remote.Looped(ctx) && stale != nil:
+		return found{x: x, asset: *stale, stale: true}, nil
+	case remote.Looped(ctx):
+		return found{}, assetNotFound(nil)
+	case stale != nil:
 		return x.findNewer(ctx, stale)
 	}
 	if absent := r.upstream.absent.at(route.Path); absent != nil {
 		return found{}, r.refused(absent)
 	}
 	// What has no limit may be large: who asks for its size only is not given cause to fetch it.
-	if method == http.MethodHead && route.MaxSize == 0 && !x.manager.fetches.underWay(place{r.id, route.Path}) {
+	if method == http.MethodHead && route.MaxSize == 0 && !x.manager.fetches.underWay(flightOf(ctx, r, route)) {
 		h, err := x.manager.fetches.peek(ctx, r, route)
 		if !errors.Is(err, errHeadless) {
 			return found{x: x, header: h}, err
@@ -389,9 +394,10 @@ func (r *Repository) listRemote(ctx context.Context, l content.List) (content.Pa
 	return content.Page{}, err
 }
 
-// learn remembers that upstream does not have something.
-func (r *Repository) learn(route format.Route, err error) {
-	if errs.Is(err, errs.NotFound) && !outage(err) {
+// learn remembers that upstream does not have something. What it says to another server's question may be half of the truth: among the
+// servers behind it may be that one, which asks nobody again.
+func (r *Repository) learn(ctx context.Context, route format.Route, err error) {
+	if remote.Depth(ctx) == 0 && errs.Is(err, errs.NotFound) && !outage(err) {
 		r.upstream.absent.add(route.Path, err)
 	}
 }

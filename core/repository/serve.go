@@ -12,6 +12,7 @@ import (
 	"github.com/repomgr/repomgr/core/content"
 	"github.com/repomgr/repomgr/core/errs"
 	"github.com/repomgr/repomgr/core/format"
+	"github.com/repomgr/repomgr/core/remote"
 	"github.com/repomgr/repomgr/core/security"
 )
 
@@ -26,13 +27,23 @@ func (m *Manager) portHandler(port int) http.Handler {
 			http.Error(w, "no repository on this port", http.StatusNotFound)
 			return
 		}
-		m.serve(w, r, repo, format.Entry{}, r.URL.Path)
+		m.serve(w, m.along(r), repo, format.Entry{}, r.URL.Path)
 	})
+}
+
+// along is a request that remembers by which servers it came.
+func (m *Manager) along(r *http.Request) *http.Request {
+	ctx := r.Context()
+	if next := remote.Along(ctx, r.Header, m.loop); next != ctx {
+		return r.WithContext(next)
+	}
+	return r
 }
 
 // ServeMain serves a request to the main port if it is for repositories, and tells whether it was.
 func (m *Manager) ServeMain(w http.ResponseWriter, r *http.Request) bool {
 	path := r.URL.Path
+	r = m.along(r)
 	if rest, ok := strings.CutPrefix(path, contentPrefix); ok {
 		name, _, _ := strings.Cut(rest, "/")
 		m.serveNamed(w, r, name, rest[len(name):])
