@@ -221,13 +221,13 @@ func (a *authorizer) refusal(host string, res *http.Response, cred remote.Creden
 		e.Kind = remote.TooManyRequests
 	case res.StatusCode >= http.StatusInternalServerError:
 		e.Kind = remote.ServerError
-	case res.StatusCode == http.StatusForbidden, res.StatusCode == http.StatusNotFound:
+	case res.StatusCode == http.StatusForbidden:
 		e.Kind, e.Err = remote.Denied, errors.New("the token server gives no token for this")
 	case res.StatusCode == http.StatusUnauthorized && cred.Username == "":
 		e.Kind, e.Err = remote.Unauthorized, errors.New("the token server asks for credentials, and none are configured")
 	case res.StatusCode == http.StatusUnauthorized:
 		e.Kind, e.Err = remote.Unauthorized, errors.New("the token server does not accept the configured credentials")
-	default:
+	default: // also 404: it is the token server that isn't there
 		e.Kind, e.Err = remote.Unauthorized, errors.New("the token server gives no token")
 	}
 	return e

@@ -193,6 +193,7 @@ func TestTokenAnswers(t *testing.T) {
 		{name: "too many", answer: answer(429, map[string]string{"Retry-After": "7"}, ``), kind: remote.TooManyRequests, again: 7 * time.Second},
 		{name: "too many, until a date", answer: answer(429, map[string]string{"Retry-After": "Fri, 02 Jan 2026 03:04:15 GMT"}, ``), kind: remote.TooManyRequests, again: 10 * time.Second},
 		{name: "down", answer: answer(503, nil, ``), kind: remote.ServerError},
+		{name: "misrouted", answer: answer(404, nil, ``), kind: remote.Unauthorized},
 		{name: "something else", answer: answer(418, nil, ``), kind: remote.Unauthorized},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
@@ -186,6 +187,35 @@ func TestDenied(t *testing.T) {
 				t.Errorf("%s/%s: %d %s", repository, path, code, body)
 			}
 		}
+	}
+}
+
+// A token server that is not where it should be says nothing of the image: the proxy finds it when the way to the tokens is right again.
+func TestTokenServerAway(t *testing.T) {
+	u, s := newScriptedProxy(t)
+	var away atomic.Bool
+	away.Store(true)
+	u.handle(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL.Path == "/token" && away.Load():
+			http.NotFound(w, r)
+		case r.URL.Path == "/token":
+			fmt.Fprint(w, `{"token":"t"}`)
+		case r.Header.Get("Authorization") == "":
+			w.Header().Set("WWW-Authenticate", `Bearer realm="http://`+r.Host+`/token",scope="repository:a:pull"`)
+			w.WriteHeader(http.StatusUnauthorized)
+		default:
+			w.Header().Set("Content-Type", typeIndex)
+			fmt.Fprint(w, image)
+		}
+	})
+	for _, want := range []int{503, 200} {
+		for _, repository := range []string{"far", "all"} {
+			if code, _, body := call(t, "GET", s.host+"/v2/"+repository+"/a/manifests/1", "", ""); code != want {
+				t.Errorf("%s: %d %s, not %d", repository, code, body, want)
+			}
+		}
+		away.Store(false)
 	}
 }
 
