@@ -52,8 +52,9 @@ type Manager struct {
 	caches caches
 	// parsing bounds the bytes of the documents that formats look into at the same moment.
 	parsing *semaphore.Weighted
-	// generating bounds how many documents are made at the same moment.
-	generating *semaphore.Weighted
+	// generating bounds how many documents are made at the same moment, by how many other servers want them (remote.Depth): those that
+	// come of others wait for none of these.
+	generating [3]*semaphore.Weighted
 	// network is what all requests to upstream servers have in common; fetches are those under way.
 	network *remote.Network
 	fetches *fetches
@@ -86,7 +87,10 @@ func NewManager(ctx context.Context, db *store.Store, stores *BlobStores, format
 	listeners Listeners, network *remote.Network, key *secret.Key, log *slog.Logger) (*Manager, error) {
 	m := &Manager{
 		db: db, stores: stores, formats: map[string]*plugin{}, security: security, listeners: listeners, key: key, log: log,
-		caches: newCaches(db.Epochs), parsing: semaphore.NewWeighted(maxParsing), generating: semaphore.NewWeighted(maxGenerating), network: network, loop: remote.LoopName(stores.installation), repositories: map[int64]*Repository{}, connectors: map[int]Connector{},
+		caches: newCaches(db.Epochs), parsing: semaphore.NewWeighted(maxParsing), network: network, loop: remote.LoopName(stores.installation), repositories: map[int64]*Repository{}, connectors: map[int]Connector{},
+	}
+	for i := range m.generating {
+		m.generating[i] = semaphore.NewWeighted(maxGenerating)
 	}
 	for _, f := range formats {
 		p := newPlugin(f)

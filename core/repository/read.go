@@ -17,6 +17,7 @@ import (
 	"github.com/repomgr/repomgr/core/content"
 	"github.com/repomgr/repomgr/core/errs"
 	"github.com/repomgr/repomgr/core/format"
+	"github.com/repomgr/repomgr/core/remote"
 	"github.com/repomgr/repomgr/core/store"
 )
 
@@ -424,10 +425,11 @@ func (x *exchange) serveDocument(w http.ResponseWriter, r *http.Request) error {
 // and there may be many.
 func (x *exchange) document(r *http.Request, h http.Header) (format.Document, blobstore.Reader, error) {
 	ctx, m, p := r.Context(), x.manager, x.repo.plugin
+	generating := m.generating[min(remote.Depth(ctx), len(m.generating)-1)]
 	made := false
 	defer func() {
 		if made {
-			m.generating.Release(1)
+			generating.Release(1)
 		}
 	}()
 	key := place{x.repo.id, x.route.Path + "?" + x.route.Variant}
@@ -436,7 +438,7 @@ func (x *exchange) document(r *http.Request, h http.Header) (format.Document, bl
 		get = uncached // what it is made of is elsewhere
 	}
 	doc, err := get(key, store.NameSlot(x.repo.id, x.route.Name), func() (format.Document, error) {
-		if err := m.generating.Acquire(ctx, 1); err != nil {
+		if err := generating.Acquire(ctx, 1); err != nil {
 			return format.Document{}, err
 		}
 		made = true

@@ -58,6 +58,9 @@ func TestLoop(t *testing.T) {
 						if code, _, body := call(t, "GET", host+"/v2/"+group+"/none/tags/list", "", ""); code != 404 {
 							t.Errorf("the tags of what nobody has: %d %s", code, body)
 						}
+						if code, _, body := call(t, "GET", host+"/v2/"+group+"/none/referrers/sha256:"+strings.Repeat("0", 64), "", ""); code != 200 {
+							t.Errorf("the referrers of what nobody has: %d %s", code, body)
+						}
 						if names, body := searched(t, host+"/repository/"+group+"/v1/search?q=none"); len(names) != 0 {
 							t.Error(body)
 						}
