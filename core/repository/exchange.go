@@ -40,6 +40,8 @@ type exchange struct {
 	kept   any
 	// elsewhere is the URL that the bytes come from where it is not upstream's.
 	elsewhere string
+	// permit is set while a document is made.
+	permit *permit
 	// conditions are those of a request that writes.
 	conditions conditions
 	// mirror is set while a prefetch asks: it wants what upstream has now, and waits for it.

@@ -52,9 +52,8 @@ type Manager struct {
 	caches caches
 	// parsing bounds the bytes of the documents that formats look into at the same moment.
 	parsing *semaphore.Weighted
-	// generating bounds how many documents are made at the same moment, by how many other servers want them (remote.Depth): those that
-	// come of others wait for none of these.
-	generating [3]*semaphore.Weighted
+	// generating bounds how many documents are made at the same moment.
+	generating *semaphore.Weighted
 	// network is what all requests to upstream servers have in common; fetches are those under way.
 	network *remote.Network
 	fetches *fetches
@@ -78,19 +77,13 @@ const maxParsing = 16 << 20
 
 const parsingCost = 4
 
-// maxGenerating is how many documents are made at once: a large one may take 30 MB while it is.
-const maxGenerating = 2
-
 // NewManager returns a manager of the repositories in the database, whose secrets are encrypted with the key. Start opens their
 // connectors.
 func NewManager(ctx context.Context, db *store.Store, stores *BlobStores, formats []format.Format, security *security.Service,
 	listeners Listeners, network *remote.Network, key *secret.Key, log *slog.Logger) (*Manager, error) {
 	m := &Manager{
 		db: db, stores: stores, formats: map[string]*plugin{}, security: security, listeners: listeners, key: key, log: log,
-		caches: newCaches(db.Epochs), parsing: semaphore.NewWeighted(maxParsing), network: network, loop: remote.LoopName(stores.installation), repositories: map[int64]*Repository{}, connectors: map[int]Connector{},
-	}
-	for i := range m.generating {
-		m.generating[i] = semaphore.NewWeighted(maxGenerating)
+		caches: newCaches(db.Epochs), parsing: semaphore.NewWeighted(maxParsing), generating: semaphore.NewWeighted(maxGenerating), network: network, loop: remote.LoopName(stores.installation), repositories: map[int64]*Repository{}, connectors: map[int]Connector{},
 	}
 	for _, f := range formats {
 		p := newPlugin(f)

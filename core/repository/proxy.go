@@ -300,21 +300,33 @@ func (x *exchange) wholeDocument(ctx context.Context) (format.Document, error) {
 }
 
 func (x *exchange) oneDocument(ctx context.Context) (format.Document, error) {
-	f, err := x.findRemote(ctx, http.MethodGet)
+	f, a, err := x.latest(ctx)
 	if err != nil {
 		return format.Document{}, err
-	}
-	a := f.asset
-	if f.fetch != nil {
-		if a, err = f.fetch.wait(ctx); err != nil {
-			return format.Document{}, x.repo.refused(err)
-		}
 	}
 	doc, err := x.read(ctx, a)
 	if f.stale && a.Origin != nil {
 		doc.Flaws.Stale = a.Origin.CheckedAt
 	}
 	return doc, err
+}
+
+// latest is the asset at the route's path, as fresh as can be had; no permit is held meanwhile.
+func (x *exchange) latest(ctx context.Context) (f found, a content.Asset, err error) {
+	if x.permit.give() {
+		defer func() {
+			if again := x.permit.take(ctx); err == nil {
+				err = again
+			}
+		}()
+	}
+	if f, err = x.findRemote(ctx, http.MethodGet); err != nil || f.fetch == nil {
+		return f, f.asset, err
+	}
+	if a, err = f.fetch.wait(ctx); err != nil {
+		err = x.repo.refused(err)
+	}
+	return f, a, err
 }
 
 // read is an asset's bytes as a document.

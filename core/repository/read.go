@@ -17,7 +17,6 @@ import (
 	"github.com/repomgr/repomgr/core/content"
 	"github.com/repomgr/repomgr/core/errs"
 	"github.com/repomgr/repomgr/core/format"
-	"github.com/repomgr/repomgr/core/remote"
 	"github.com/repomgr/repomgr/core/store"
 )
 
@@ -425,23 +424,17 @@ func (x *exchange) serveDocument(w http.ResponseWriter, r *http.Request) error {
 // and there may be many.
 func (x *exchange) document(r *http.Request, h http.Header) (format.Document, blobstore.Reader, error) {
 	ctx, m, p := r.Context(), x.manager, x.repo.plugin
-	generating := m.generating[min(remote.Depth(ctx), len(m.generating)-1)]
-	made := false
-	defer func() {
-		if made {
-			generating.Release(1)
-		}
-	}()
+	x.permit = &permit{of: m.generating}
+	defer x.permit.give()
 	key := place{x.repo.id, x.route.Path + "?" + x.route.Variant}
 	get := m.caches.documents.get
 	if x.repo.config.Type != Hosted {
 		get = uncached // what it is made of is elsewhere
 	}
 	doc, err := get(key, store.NameSlot(x.repo.id, x.route.Name), func() (format.Document, error) {
-		if err := generating.Acquire(ctx, 1); err != nil {
+		if err := x.permit.take(ctx); err != nil {
 			return format.Document{}, err
 		}
-		made = true
 		return x.made(ctx)
 	})
 	flaws := doc.Flaws
